@@ -1,0 +1,139 @@
+"""What the agent asks of a board: targets that run models, frequencies, telemetry, co-runners, and a clock.
+
+Agent-side code: Python 3.10-3.12, numpy and the standard library; a backend may import what it runs on, lazily.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Tensors = Mapping[str, NDArray[np.generic]]
+
+
+class Clock(Protocol):
+    """The board's own clock; its origin and rate are its own."""
+
+    def now_ns(self) -> int: ...
+
+    def sleep_until(self, time_ns: int) -> None:
+        """Sleep, then spin the last moments; returns at once when the time has passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One network on the board's disk, ready for the targets."""
+
+    name: str
+    files: Mapping[str, Path]
+    """precision -> ONNX file"""
+    macs: int
+    bytes_moved: Mapping[str, int]
+    """precision -> bytes of weights and activations one inference moves through memory"""
+    inputs: Sequence[Tensors]
+    """the workload's inputs; a session is always given one of these very objects"""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A named stretch of an inference ("transmit", "compute", "receive") on the board's clock."""
+
+    name: str
+    start_ns: int
+    end_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    outputs: Tensors
+    start_ns: int
+    end_ns: int
+    spans: tuple[Span, ...]
+
+
+class Session(Protocol):
+    def warm(self, inputs: Sequence[Tensors]) -> None:
+        """Run what must not be timed: first-run allocation, outputs a virtual processor hands out later."""
+
+    def run(self, inputs: Tensors) -> Result:
+        """One inference. Raises `TargetFailed` when the target gives no answer."""
+
+    def close(self) -> None: ...
+
+
+class Target(Protocol):
+    def load(self, model: Model, precision: str) -> Session: ...
+
+
+class TargetFailed(Exception):
+    """The target gave no answer: a time-out, a dead server. A recorded outcome, never a crash."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A frequency asked of a processor; None gives it back to its governor."""
+
+    processor: str
+    frequency_hz: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """The frequency read back."""
+
+    processor: str
+    frequency_hz: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    co_cpu: float
+    """CPU utilisation of everything but the agent, 0..1"""
+    co_memory: float
+    """memory-bandwidth (or, where that cannot be seen, memory) utilisation of everything but the agent, 0..1"""
+    rssi_dbm: float
+    peer_rssi_dbm: float
+    temperature_c: float | None
+    throttled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CoRun:
+    """An interfering load as the suite names it: fractions of the board's CPU and memory bandwidth."""
+
+    cpu: float
+    memory: float
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    model: str
+    serial: str
+    processors: Mapping[str, Sequence[str]]
+    """processor -> precisions it can run; remote targets included"""
+    frequencies_hz: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """processor -> frequencies it can be set to, ascending; absent where it cannot be set"""
+
+
+class Board(Protocol):
+    """The device under test, from the inside. A context manager: leaving it gives everything back."""
+
+    clock: Clock
+
+    def identify(self) -> Identity: ...
+
+    def target(self, name: str) -> Target: ...
+
+    def set(self, setting: Setting) -> Observed: ...
+
+    def observe(self) -> Telemetry: ...
+
+    def co_run(self, load: CoRun | None) -> CoRun:
+        """Start the co-runner, or stop it; returns the load confirmed to run."""
+
+    def restore(self) -> None: ...
