@@ -1,0 +1,154 @@
+"""Tensors as the Open Inference Protocol (KServe v2) puts them on the wire: JSON, and the binary tensor extension.
+
+A tensor travels as a description (name, datatype, shape) in the JSON head, its elements either in the description's
+`data` or, little-endian and row-major, behind the head; the description's `binary_data_size` then says how many bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+HEAD_LENGTH = "Inference-Header-Content-Length"
+"""the HTTP header that says where the JSON head ends and the binary tensors begin"""
+
+DATATYPES: Mapping[str, np.dtype[Any]] = {
+    "BOOL": np.dtype("?"),
+    "UINT8": np.dtype("u1"),
+    "UINT16": np.dtype("<u2"),
+    "UINT32": np.dtype("<u4"),
+    "UINT64": np.dtype("<u8"),
+    "INT8": np.dtype("i1"),
+    "INT16": np.dtype("<i2"),
+    "INT32": np.dtype("<i4"),
+    "INT64": np.dtype("<i8"),
+    "FP16": np.dtype("<f2"),
+    "FP32": np.dtype("<f4"),
+    "FP64": np.dtype("<f8"),
+}
+"""the protocol's datatypes that numpy holds; BYTES and BF16 are not supported"""
+
+_NAMES = {dtype: name for name, dtype in DATATYPES.items()}
+
+
+class MalformedTensor(ValueError):
+    """A message whose tensors do not fit their own description."""
+
+
+def datatype(dtype: np.dtype[Any]) -> str:
+    """The protocol's name of a numpy type. Raises MalformedTensor for one it does not have."""
+    try:
+        return _NAMES[dtype.newbyteorder("<")]
+    except KeyError:
+        raise MalformedTensor(f"the protocol has no datatype for numpy {dtype}") from None
+
+
+def encode_binary(name: str, tensor: NDArray[Any]) -> tuple[dict[str, Any], bytes]:
+    """A tensor's description, and its elements as they follow the head."""
+    little = np.ascontiguousarray(tensor, dtype=DATATYPES[datatype(tensor.dtype)])
+    elements = little.tobytes()
+    return {**_description(name, tensor), "parameters": {"binary_data_size": len(elements)}}, elements
+
+
+def encode_json(name: str, tensor: NDArray[Any]) -> dict[str, Any]:
+    """A tensor's description, its elements inside. Raises MalformedTensor for NaN and infinity: JSON has neither."""
+    if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
+        raise MalformedTensor(f"'{name}' holds NaN or infinity, which JSON cannot carry: ask for binary data")
+    return {**_description(name, tensor), "data": tensor.ravel().tolist()}
+
+
+def _description(name: str, tensor: NDArray[Any]) -> dict[str, Any]:
+    return {"name": name, "datatype": datatype(tensor.dtype), "shape": list(tensor.shape)}
+
+
+def join(head: Mapping[str, Any], binaries: Sequence[bytes]) -> tuple[bytes, int]:
+    """The message's body, and the length of its JSON head."""
+    text = json.dumps(head, separators=(",", ":"), allow_nan=False).encode()
+    return b"".join((text, *binaries)), len(text)
+
+
+def split(body: memoryview, head_length: str | None) -> tuple[dict[str, Any], memoryview]:
+    """The JSON head and the bytes behind it; without `head_length` all of it is head. Raises MalformedTensor."""
+    length = len(body)
+    if head_length is not None:
+        if not (head_length.isascii() and head_length.isdigit()) or int(head_length) > len(body):
+            raise MalformedTensor(f"{HEAD_LENGTH} is '{head_length[:20]}' in a body of {len(body)} bytes")
+        length = int(head_length)
+    try:
+        head = json.loads(bytes(body[:length]))
+    except (ValueError, RecursionError) as error:
+        raise MalformedTensor(f"the head is not JSON: {error}") from None
+    if not isinstance(head, dict):
+        raise MalformedTensor("the head is not a JSON object")
+    return head, body[length:]
+
+
+def decode(descriptions: object, binary: memoryview) -> dict[str, NDArray[Any]]:
+    """Tensors by name; binary ones are read-only views of `binary`. Raises MalformedTensor."""
+    if not isinstance(descriptions, list):
+        raise MalformedTensor("the tensors are not a JSON array")
+    tensors: dict[str, NDArray[Any]] = {}
+    for description in descriptions:
+        name, dtype, shape = _read_description(description)
+        if name in tensors:
+            raise MalformedTensor(f"tensor '{name}' comes twice")
+        size = _binary_size(name, description)
+        if size is None:
+            tensors[name] = _from_json(name, dtype, shape, description.get("data"))
+            continue
+        if size != math.prod(shape) * dtype.itemsize or size > len(binary):
+            raise MalformedTensor(
+                f"tensor '{name}' of shape {list(shape)} needs {math.prod(shape) * dtype.itemsize} bytes: "
+                f"it names {size}, and {len(binary)} are left"
+            )
+        tensors[name] = np.frombuffer(binary[:size], dtype).reshape(shape)
+        binary = binary[size:]
+    if len(binary):
+        raise MalformedTensor(f"{len(binary)} bytes are left over behind the last tensor")
+    return tensors
+
+
+def _read_description(description: object) -> tuple[str, np.dtype[Any], tuple[int, ...]]:
+    if not isinstance(description, dict) or not isinstance(description.get("name"), str):
+        raise MalformedTensor("a tensor has no name")
+    name, dtype, shape = description["name"], description.get("datatype"), description.get("shape")
+    if not isinstance(dtype, str) or dtype not in DATATYPES:
+        raise MalformedTensor(f"tensor '{name}': datatype {dtype!r} is not one of {', '.join(DATATYPES)}")
+    if not isinstance(shape, list) or not all(type(size) is int and size >= 0 for size in shape):
+        raise MalformedTensor(f"tensor '{name}': shape {shape!r} is not a list of sizes")
+    return name, DATATYPES[dtype], tuple(shape)
+
+
+def _binary_size(name: str, description: dict[str, Any]) -> int | None:
+    parameters = description.get("parameters", {})
+    if not isinstance(parameters, dict):
+        raise MalformedTensor(f"tensor '{name}': its parameters are not a JSON object")
+    size = parameters.get("binary_data_size")
+    if size is not None and (type(size) is not int or size < 0):
+        raise MalformedTensor(f"tensor '{name}': binary_data_size {size!r} is not a number of bytes")
+    return size
+
+
+def _from_json(name: str, dtype: np.dtype[Any], shape: tuple[int, ...], data: object) -> NDArray[Any]:
+    if not isinstance(data, list):
+        raise MalformedTensor(f"tensor '{name}' has neither 'data' nor 'binary_data_size'")
+    try:
+        given = np.array(data)
+        if given.size and (given.dtype.kind in "OUS" or not _same_kind(given.dtype, dtype)):
+            raise ValueError(f"{given.dtype} elements")
+        with np.errstate(over="ignore"):  # a number too large for the datatype is its infinity
+            tensor = given.astype(dtype).reshape(shape)
+        if dtype.kind in "iu" and given.size and not np.array_equal(tensor.ravel(), given.ravel()):
+            raise ValueError("an element is out of range")
+    except (ValueError, OverflowError) as error:
+        raise MalformedTensor(f"tensor '{name}': its data do not fit {_NAMES[dtype]} {list(shape)}: {error}") from None
+    return tensor
+
+
+def _same_kind(given: np.dtype[Any], wanted: np.dtype[Any]) -> bool:
+    return given.kind == "b" if wanted.kind == "b" else given.kind in ("iuf" if wanted.kind == "f" else "iu")
