@@ -116,4 +116,6 @@ class TrueMeans(Protocol):
 class EnergyEstimator(Protocol):
     """Joules of one inference without a meter, from what the board itself can know."""
 
-    def energy_j(self, state: State, action: Action, latency_s: float, transmit_s: float, receive_s: float) -> float: ...
+    def energy_j(
+        self, state: State, action: Action, latency_s: float, transmit_s: float, receive_s: float
+    ) -> float: ...

@@ -1,0 +1,139 @@
+"""Policies by name, as a suite names them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from scheduler import fixed
+from scheduler.contract import Action, Policy, TrueMeans
+from scheduler.features import GRAPH_BINS, PUBLISHED_BINS, Bins
+from scheduler.oracle import Opt
+from scheduler.profile import Profile, ProfileRecord, mean_outcomes
+from scheduler.qlearning import AutoScale
+from scheduler.rewards import REWARDS, Reward
+from scheduler.table import load_table
+
+Option = float | int | str
+
+
+class PolicyError(ValueError):
+    """A policy cannot be built as asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a policy is built in: its actions, its seed, and what is known beforehand."""
+
+    name: str
+    actions: Sequence[Action]
+    seed: int
+    records: Sequence[ProfileRecord]
+    true_means: TrueMeans | None
+
+    @property
+    def profile(self) -> Profile:
+        """Raises PolicyError when nothing was profiled."""
+        if not self.records:
+            raise PolicyError(f"policy '{self.name}' chooses from a profile, and there is none; run the profile trials")
+        return mean_outcomes(self.records)
+
+
+def build(
+    name: str,
+    actions: Sequence[Action],
+    seed: int,
+    options: Mapping[str, Option] | None = None,
+    profile: Sequence[ProfileRecord] = (),
+    true_means: TrueMeans | None = None,
+) -> Policy:
+    """The policy of that name. Raises PolicyError, naming the nearest right name or option, when there is none."""
+    builder = POLICIES[_existing(name, POLICIES, "policy")]
+    accepted = list(inspect.signature(builder).parameters)[1:]
+    for option in options or {}:
+        if not accepted:
+            raise PolicyError(f"policy '{name}' has no options; remove '{option}'")
+        _existing(option, accepted, f"policy '{name}': option")
+    try:
+        return builder(Setting(name, tuple(actions), seed, profile, true_means), **(options or {}))
+    except PolicyError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise PolicyError(f"policy '{name}': {error}") from error
+
+
+def _existing(name: str, names: Sequence[str] | Mapping[str, object], what: str) -> str:
+    if name in names:
+        return name
+    near = get_close_matches(name, names, n=1)
+    hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(sorted(names))}"
+    raise PolicyError(f"{what} '{name}' does not exist; {hint}")
+
+
+BINS: Mapping[str, Bins] = {"published": PUBLISHED_BINS, "graph": GRAPH_BINS}
+
+
+def _reward(name: str) -> Reward:
+    return REWARDS[_existing(name, REWARDS, "reward")]()
+
+
+def _autoscale(
+    setting: Setting,
+    reward: str = "published",
+    bins: str = "published",
+    learning_rate: float = 0.9,
+    discount: float = 0.1,
+    epsilon: float = 0.1,
+    initial: float = 0.0,
+) -> Policy:
+    return AutoScale(
+        setting.actions,
+        setting.seed,
+        reward=_reward(reward),
+        bins=BINS[_existing(bins, BINS, "bins")],
+        learning_rate=learning_rate,
+        discount=discount,
+        epsilon=epsilon,
+        initial=initial,
+    )
+
+
+def _autoscale_trained(
+    setting: Setting,
+    table: str,
+    reward: str = "published",
+    learning_rate: float = 0.9,
+    discount: float = 0.1,
+    epsilon: float = 0.1,
+) -> Policy:
+    return AutoScale.from_table(
+        load_table(Path(table)),
+        setting.actions,
+        setting.seed,
+        reward=_reward(reward),
+        learning_rate=learning_rate,
+        discount=discount,
+        epsilon=epsilon,
+    )
+
+
+def _opt(setting: Setting) -> Policy:
+    if setting.true_means is None:
+        raise PolicyError("Opt needs the true means, which only a virtual board has; leave it out on a real one")
+    return Opt(setting.true_means)
+
+
+POLICIES: Mapping[str, Callable[..., Policy]] = {
+    "edge-cpu-fp32": lambda setting: fixed.edge_cpu_fp32(),
+    "edge-best": lambda setting: fixed.edge_best(setting.profile),
+    "static-best": lambda setting: fixed.static_best(setting.profile),
+    "connected-edge": lambda setting: fixed.connected_edge(),
+    "cloud": lambda setting: fixed.cloud(),
+    "random": lambda setting: fixed.RandomChoice(setting.seed),
+    "opt": _opt,
+    "autoscale": _autoscale,
+    "autoscale-trained": _autoscale_trained,
+}

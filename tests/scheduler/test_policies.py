@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scheduler.contract import Means
+from scheduler.policies import POLICIES, PolicyError, build
+from scheduler.qlearning import AutoScale
+from scheduler.table import save_table
+
+World = Any
+
+
+def _records(world: World) -> list[Any]:
+    state = world.state(world.task())
+    return [world.meter(state, action) for action in world.actions]
+
+
+@pytest.mark.parametrize("name", [name for name in POLICIES if name != "autoscale-trained"])
+def test_each_policy_decides_and_learns(world: World, name: str) -> None:
+    state = world.state(world.task())
+
+    def truth(task: Any, actions: Any) -> list[Means]:
+        return list(world.means(state, actions).values())
+
+    policy = build(name, world.actions, 3, profile=_records(world), true_means=truth)
+    for _ in range(20):
+        action = policy.select(state, world.actions)
+        assert action in world.actions
+        policy.update(state, action, world.run(state, action))
+
+
+def test_options_reach_the_policy(world: World) -> None:
+    policy = build("autoscale", world.actions, 3, {"epsilon": 0.0, "reward": "qos-penalty", "bins": "graph"})
+    assert isinstance(policy, AutoScale)
+    assert policy.reward.name == "qos-penalty"
+    assert policy.table.bins.conv_layers == (13.5, 37.0, 78.0)
+
+
+def test_a_trained_table_can_be_named(world: World, tmp_path: Path) -> None:
+    trained = AutoScale(world.actions, 1)
+    state = world.state(world.task())
+    trained.update(state, world.actions[4], world.run(state, world.actions[4]))
+    save_table(tmp_path / "table", trained.table)
+    policy = build("autoscale-trained", world.actions, 3, {"table": str(tmp_path / "table")})
+    assert isinstance(policy, AutoScale)
+    assert policy.value(state, world.actions[4]) == trained.value(state, world.actions[4])
+    with pytest.raises(PolicyError, match=r"autoscale-trained.*no such file"):
+        build("autoscale-trained", world.actions, 3, {"table": str(tmp_path / "none")})
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("auto-scale", {}, "policy 'auto-scale' does not exist; did you mean 'autoscale'"),
+        ("zzz", {}, "there are: autoscale"),
+        ("autoscale", {"epsilonn": 0.1}, "option 'epsilonn' does not exist; did you mean 'epsilon'"),
+        ("autoscale", {"reward": "publish"}, "did you mean 'published'"),
+        ("autoscale", {"epsilon": 3.0}, "epsilon must be in 0..1"),
+        ("autoscale", {"epsilon": "much"}, "policy 'autoscale': "),
+        ("cloud", {"epsilon": 0.1}, "has no options; remove 'epsilon'"),
+        ("autoscale-trained", {}, "table"),
+        ("edge-best", {}, "chooses from a profile, and there is none"),
+        ("opt", {}, "only a virtual board"),
+    ],
+)
+def test_mistakes_are_named(world: World, name: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(PolicyError, match=message):
+        build(name, world.actions, 1, options)
