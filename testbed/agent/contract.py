@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from scheduler.contract import TrueMeans
 
 Tensors = Mapping[str, NDArray[np.generic]]
 
@@ -99,7 +101,8 @@ class Telemetry:
     rssi_dbm: float
     peer_rssi_dbm: float
     temperature_c: float | None
-    throttled: bool
+    throttled: bool | None
+    """None where the board does not tell"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,3 +140,21 @@ class Board(Protocol):
         """Start the co-runner, or stop it; returns the load confirmed to run."""
 
     def restore(self) -> None: ...
+
+
+@runtime_checkable
+class Simulated(Protocol):
+    """What a virtual board knows besides: the truth, and the air around its radio."""
+
+    @property
+    def true_means(self) -> TrueMeans:
+        """Means of each action under the present condition."""
+
+    def true_energy_j(self, start_ns: int, end_ns: int) -> float:
+        """Energy drawn from the supply in a window of the board's clock."""
+
+    def set_air(self, condition: Mapping[str, float]) -> Mapping[str, float]:
+        """Put the radio under a condition (rssi_dbm, rates, delay...); returns the condition in force."""
+
+    def reach(self, url: str) -> str:
+        """The address at which this board's applications reach a server through its radio."""

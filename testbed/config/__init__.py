@@ -1,0 +1,19 @@
+"""Bench and suite files: strict YAML, checked with line numbers and the nearest right key."""
+
+from testbed.config.bench import Bench, Endpoint, LinkSettings, bench_schema, load_bench
+from testbed.config.suite import CoRunner, Environment, ModelFiles, PolicyUse, Suite, Workload, load_suite
+
+__all__ = [
+    "Bench",
+    "CoRunner",
+    "Endpoint",
+    "Environment",
+    "LinkSettings",
+    "ModelFiles",
+    "PolicyUse",
+    "Suite",
+    "Workload",
+    "bench_schema",
+    "load_bench",
+    "load_suite",
+]

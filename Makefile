@@ -1,0 +1,59 @@
+# make demo   a whole energy experiment on the virtual bench
+# make test   every test
+# make bench  the figures, as a table and bench.json
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+RUN := runs
+
+.PHONY: demo test bench check lint types contracts lock clean
+
+demo: $(VENV)/.run
+	$(BIN)/testbed run examples/suites/autoscale-demo.yaml --bench examples/benches/virtual-jetson.yaml --out $(RUN)
+
+test: $(VENV)/.develop
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+
+bench: $(VENV)/.develop
+	$(BIN)/python -m bench
+
+check: lint types contracts
+
+lint: $(VENV)/.develop
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.develop
+	$(BIN)/mypy
+
+contracts: $(VENV)/.develop
+	$(BIN)/lint-imports
+
+# One lock serves Python 3.10-3.12 on x86-64 and aarch64; its lines carry the markers.
+lock: $(VENV)/.develop
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --no-emit-index-url --no-header \
+		pyproject.toml --output-file requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --no-emit-index-url --no-header \
+		pyproject.toml --group dev --output-file requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
+
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' || \
+		{ echo "This needs Python 3.10, 3.11 or 3.12; name one with: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
+		{ [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq python3-venv; } || \
+		{ echo "Python's venv module is missing; install it with: sudo apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: requirements.lock pyproject.toml | $(BIN)/pip
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+$(VENV)/.develop: requirements-dev.lock $(VENV)/.run
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.lock
+	@touch $@

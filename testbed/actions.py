@@ -1,0 +1,65 @@
+"""Actions as a suite writes them: target/precision, at a frequency where it can be chosen.
+
+`cpu/fp32@max`, `cpu/int8@min`, `gpu/fp16@612MHz`, `dla0/int8`, `cloud/fp16`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+
+from scheduler.contract import REMOTE_TARGETS, Action
+from testbed.errors import BenchError
+
+_ACTION = re.compile(r"(?P<target>\w+)/(?P<precision>\w+)(?:@(?P<at>max|min|\d+(?:\.\d+)?[MG]Hz))?")
+_SCALE = {"MHz": 1e6, "GHz": 1e9}
+
+
+def resolve_actions(
+    written: Sequence[str],
+    processors: Mapping[str, Sequence[str]],
+    frequencies_hz: Mapping[str, Sequence[float]],
+    board: str,
+) -> list[Action]:
+    """The actions, checked against what the board and its endpoints can do.
+
+    `processors` maps each target to its precisions, `frequencies_hz` to its frequency steps. Raises BenchError.
+    """
+    actions = [_resolve(text, processors, frequencies_hz, board) for text in written]
+    if twice := {str(action) for action in actions if actions.count(action) > 1}:
+        raise BenchError(f"actions: {', '.join(sorted(twice))} is named in two ways on {board}; keep one")
+    return actions
+
+
+def _resolve(
+    text: str, processors: Mapping[str, Sequence[str]], frequencies_hz: Mapping[str, Sequence[float]], board: str
+) -> Action:
+    match = _ACTION.fullmatch(text)
+    if match is None:
+        raise BenchError(f"action '{text}' is not written as target/precision[@frequency], such as cpu/fp32@max")
+    target, precision, at = match["target"], match["precision"], match["at"]
+    if target not in processors:
+        near = get_close_matches(target, processors, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"it has: {', '.join(sorted(processors))}"
+        what = "endpoint" if target in REMOTE_TARGETS else "target"
+        raise BenchError(f"action '{text}': {board} has no {what} '{target}'; {hint}")
+    if precision not in processors[target]:
+        runs = ", ".join(processors[target])
+        raise BenchError(f"action '{text}': {target} of {board} cannot run {precision}; it runs {runs}")
+    return Action(target, precision, _frequency(text, at, frequencies_hz.get(target, ()), board))
+
+
+def _frequency(text: str, at: str | None, steps: Sequence[float], board: str) -> float | None:
+    if at is None:
+        return max(steps) if steps else None
+    if not steps:
+        raise BenchError(f"action '{text}': the frequency of this target cannot be set on {board}; leave '@{at}' out")
+    if at in ("max", "min"):
+        return max(steps) if at == "max" else min(steps)
+    asked = float(at[:-3]) * _SCALE[at[-3:]]
+    nearest = min(steps, key=lambda step: abs(step - asked))
+    if abs(nearest - asked) > 0.005 * asked:
+        shown = ", ".join(f"{step / 1e6:g}" for step in steps)
+        raise BenchError(f"action '{text}': no such frequency step on {board}; steps in MHz: {shown}")
+    return nearest

@@ -1,0 +1,272 @@
+"""What the controller may ask of the board: everything a trial needs, in plain values both ends can hold."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+
+from scheduler import policies
+from scheduler.contract import REMOTE_TARGETS, Action, Network, Outcome, Policy, State, Task
+from scheduler.estimator import Estimator
+from scheduler.oracle import choose, score
+from scheduler.profile import ProfileRecord
+from scheduler.replay import replay
+from testbed.agent.contract import Board, CoRun, Model, Session, Setting, Simulated, Target, Tensors
+from testbed.agent.store import ModelStore
+from testbed.agent.targets.kserve import RemoteTarget
+from testbed.agent.trial import Trial, Window, run_trial
+
+
+class Agent:
+    """Owns the sessions, the policies and what they have learnt; the board is lent to it."""
+
+    def __init__(self, board: Board, models: ModelStore) -> None:
+        self._board = board
+        self._models = models
+        self._remotes: dict[str, Target] = {}
+        self._tasks: dict[str, Task] = {}
+        self._loaded: dict[str, Model] = {}
+        self._sessions: dict[tuple[str, str, str], Session] = {}
+        self._actions: list[Action] = []
+        self._policies: dict[str, Policy] = {}
+        self._estimator: Estimator | None = None
+        self._decided: dict[str, tuple[State, Action]] = {}
+        self._pending: dict[str, tuple[State, Action, Outcome]] = {}
+        self._clocked: str | None = None
+
+    def identify(self) -> dict[str, Any]:
+        """The board's model, serial, processors with their precisions, and frequency steps."""
+        identity = self._board.identify()
+        return {
+            "model": identity.model,
+            "serial": identity.serial,
+            "processors": {name: list(precisions) for name, precisions in identity.processors.items()},
+            "frequencies_hz": {name: list(steps) for name, steps in identity.frequencies_hz.items()},
+        }
+
+    def has_model(self, sha256: str) -> bool:
+        """Whether the board keeps this model file already."""
+        return self._models.has(sha256)
+
+    def put_model(self, sha256: str, content: bytes) -> None:
+        """Keep a model file on the board."""
+        self._models.put(sha256, content)
+
+    def endpoint(self, name: str, url: str, timeout_s: float) -> None:
+        """Make a remote target of a server that speaks the Open Inference Protocol."""
+        address = self._board.reach(url) if isinstance(self._board, Simulated) else url
+        self._remotes[name] = RemoteTarget(address, self._board.clock, timeout_s)
+
+    def workload(
+        self,
+        name: str,
+        network: dict[str, Any],
+        files: dict[str, str],
+        bytes_moved: dict[str, int],
+        inputs: list[bytes],
+        constraints: dict[str, Any],
+    ) -> None:
+        """Make a workload known: its network, model files by precision and digest, inputs (npz each), constraints."""
+        self._tasks[name] = Task(name=name, network=Network(**network), **constraints)
+        self._loaded[name] = Model(
+            name=network["name"],
+            files={precision: self._models.path(sha256) for precision, sha256 in files.items()},
+            macs=network["macs"],
+            bytes_moved=bytes_moved,
+            inputs=[_tensors(content) for content in inputs],
+        )
+
+    def load(self, workload: str, target: str, precision: str) -> None:
+        """Load a session and warm it with every input."""
+        model = self._loaded[workload]
+        backend = self._remotes[target] if target in REMOTE_TARGETS else self._board.target(target)
+        session = backend.load(model, precision)
+        self._sessions[workload, target, precision] = session
+        session.warm(model.inputs)
+
+    def actions(self, actions: list[dict[str, Any]]) -> None:
+        """The actions policies choose among."""
+        self._actions = [Action(**action) for action in actions]
+
+    def calibrate(self, records: list[dict[str, Any]], idle_power_w: float) -> None:
+        """Fit the on-board estimator to metered trials."""
+        self._estimator = Estimator.fit([self._profile_record(record) for record in records], idle_power_w)
+
+    def policy(self, name: str, seed: int, options: dict[str, Any], profile: list[dict[str, Any]]) -> None:
+        """Build a policy. `profile` holds the metered trials, for policies that choose from a table."""
+        policy = policies.build(
+            name,
+            self._actions,
+            seed=seed,
+            options=options,
+            profile=[self._profile_record(record) for record in profile],
+            true_means=self._board.true_means if isinstance(self._board, Simulated) else None,
+        )
+        if hasattr(policy, "reward") and self._estimator is None:
+            raise policies.PolicyError(f"policy '{name}' learns from energy, and without a monitor there is none")
+        self._policies[name] = policy
+
+    def replay(self, name: str, decisions: list[dict[str, Any]]) -> None:
+        """Bring a policy to where a broken-off run left it, by the decisions and outcomes on record.
+
+        Raises `scheduler.replay.ReplayDiverged` when the policy decides otherwise than it did then.
+        """
+        replay(
+            self._policies[name],
+            self._actions,
+            (
+                (self._state(on["workload"], on["state"]), Action(**on["action"]), Outcome(**on["outcome"]))
+                for on in decisions
+            ),
+        )
+
+    def co_run(self, cpu: float, memory: float) -> dict[str, float]:
+        """Start, change or stop the co-runner; returns the load confirmed to run."""
+        confirmed = self._board.co_run(CoRun(cpu, memory) if cpu or memory else None)
+        return {"cpu": confirmed.cpu, "memory": confirmed.memory}
+
+    def air(self, condition: dict[str, float]) -> dict[str, float]:
+        """Put a virtual board's radio under a condition; returns the condition in force."""
+        if not isinstance(self._board, Simulated):
+            raise TypeError("only a virtual board has a virtual link")
+        return dict(self._board.set_air(condition))
+
+    def trial(self, workload: str, who: dict[str, Any], window: dict[str, Any], index: int) -> dict[str, Any]:
+        """Observe, decide, run. `who` is {"policy": name, "again": whether to repeat its last decision}, or {"action": {...}}."""
+        task = self._tasks[workload]
+        telemetry = self._board.observe()
+        state = State(task, telemetry.co_cpu, telemetry.co_memory, telemetry.rssi_dbm, telemetry.peer_rssi_dbm)
+        policy = self._policies[who["policy"]] if "policy" in who else None
+        if policy is None:
+            action = Action(**who["action"])
+        elif who["again"]:
+            # A decision is made once, so that the policy's record can be replayed whatever the meter did.
+            state, action = self._decided[who["policy"]]
+        else:
+            action = policy.select(state, self._actions)
+            self._decided[who["policy"]] = state, action
+        observed_hz = self._clock_to(action)
+        opt = self._opt(task, action)
+        inputs = self._loaded[workload].inputs
+        order = [inputs[(index + i) % len(inputs)] for i in range(len(inputs))]
+        session = self._sessions[workload, action.target, action.precision]
+        trial = run_trial(self._board.clock, session, order, Window(period_s=task.period_s, **window))
+        estimated_j = self._estimated_energy_j(state, action, trial)
+        if policy is not None:
+            latency_s, accuracy = sum(trial.latencies_s) / trial.n, task.accuracy[action.precision]
+            outcome = Outcome(latency_s, estimated_j or 0.0, accuracy, trial.failure is not None)
+            self._pending[who["policy"]] = (state, action, outcome)
+        return {
+            "state": _state_values(state),
+            "action": asdict(action),
+            "explored": bool(getattr(policy, "explored", False)),
+            "start_ns": trial.start_ns,
+            "end_ns": trial.end_ns,
+            "latencies_s": trial.latencies_s,
+            "transmit_s": trial.transmit_s,
+            "receive_s": trial.receive_s,
+            "failure": trial.failure,
+            "accuracy": task.accuracy[action.precision],
+            "estimated_energy_j": estimated_j,
+            "observed": {
+                "frequency_hz": observed_hz,
+                "temperature_c": telemetry.temperature_c,
+                "throttled": telemetry.throttled,
+            },
+            "opt": opt,
+            "truth_j": self._true_energy_j(trial),
+        }
+
+    def learn(self, policy: str, energy_j: float | None) -> dict[str, Any]:
+        """Tell the policy what its last decision brought, with the metered energy where the suite asks for it.
+
+        Returns the outcome it was told, and the reward it made of it (None for a policy that has none).
+        """
+        state, action, outcome = self._pending.pop(policy)
+        if energy_j is not None:
+            outcome = replace(outcome, energy_j=energy_j)
+        learner = self._policies[policy]
+        learner.update(state, action, outcome)
+        reward = getattr(learner, "reward", None)
+        return {
+            "outcome": asdict(outcome),
+            "reward": None if reward is None else {"name": reward.name, "value": getattr(learner, "last_reward", None)},
+        }
+
+    def restore(self) -> None:
+        """Give clocks and co-runners back."""
+        self._board.restore()
+        self._clocked = None
+
+    def close(self) -> None:
+        """Close every session."""
+        while self._sessions:
+            self._sessions.popitem()[1].close()
+
+    def _clock_to(self, action: Action) -> float | None:
+        if self._clocked is not None and self._clocked != action.target:
+            self._board.set(Setting(self._clocked, None))
+            self._clocked = None
+        if action.frequency_hz is None:
+            return None
+        self._clocked = action.target
+        return self._board.set(Setting(action.target, action.frequency_hz)).frequency_hz
+
+    def _estimated_energy_j(self, state: State, action: Action, trial: Trial) -> float | None:
+        if self._estimator is None:
+            return None
+        latency_s = sum(trial.latencies_s) / trial.n
+        return self._estimator.energy_j(state, action, latency_s, trial.transmit_s / trial.n, trial.receive_s / trial.n)
+
+    def _true_energy_j(self, trial: Trial) -> float | None:
+        """What a virtual board really drew during one inference, in the mean."""
+        if not isinstance(self._board, Simulated):
+            return None
+        return sum(self._board.true_energy_j(start, end) for start, end in trial.inferences_ns) / trial.n
+
+    def _opt(self, task: Task, action: Action) -> dict[str, Any] | None:
+        """What the clairvoyant would pick now, and the true means of its pick and of `action`."""
+        if not isinstance(self._board, Simulated):
+            return None
+        candidates = self._actions if action in self._actions else [*self._actions, action]
+        means = dict(zip(candidates, self._board.true_means(task, candidates), strict=True))
+        best = choose(task, {candidate: means[candidate] for candidate in self._actions})
+        verdict = score(task, means, action)
+        return {
+            "action": asdict(best),
+            "energy_j": means[best].energy_j,
+            "feasible": verdict.feasible,
+            "chosen_energy_j": means[action].energy_j,
+            "chosen_met": verdict.met,
+        }
+
+    def _state(self, workload: str, values: Mapping[str, float]) -> State:
+        return State(task=self._tasks[workload], **values)
+
+    def _profile_record(self, record: Mapping[str, Any]) -> ProfileRecord:
+        return ProfileRecord(
+            state=self._state(record["workload"], record["state"]),
+            action=Action(**record["action"]),
+            latency_s=record["latency_s"],
+            transmit_s=record["transmit_s"],
+            receive_s=record["receive_s"],
+            energy_j=record["energy_j"],
+        )
+
+
+def _tensors(content: bytes) -> Tensors:
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def _state_values(state: State) -> dict[str, float]:
+    return {
+        "co_cpu": state.co_cpu,
+        "co_memory": state.co_memory,
+        "rssi_dbm": state.rssi_dbm,
+        "peer_rssi_dbm": state.peer_rssi_dbm,
+    }

@@ -1,0 +1,1 @@
+"""Real boards, from the inside."""

@@ -1,0 +1,70 @@
+"""The agent's loop: one request, one reply, until the controller goes; then the board is given back."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import platform
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any, Protocol
+
+import numpy as np
+
+from testbed.agent.agent import Agent
+from testbed.agent.store import ModelStore, default_folder
+
+_log = logging.getLogger(__name__)
+
+
+class Channel(Protocol):
+    """An execnet channel, as far as the agent needs it: iteration ends when the controller is gone."""
+
+    def send(self, item: object) -> None: ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+def serve(channel: Channel) -> None:
+    """Open the board the first request names, then obey until the channel closes.
+
+    A request is `(method, arguments)`; a reply `("ok", value)` or `("error", kind, message)`, where kind is the
+    exception's class name. The board is restored on every way out.
+    """
+    requests = iter(channel)
+    with ExitStack() as stack:
+        try:
+            opener, config = next(requests)
+            module, _, function = opener.partition(":")
+            board = stack.enter_context(getattr(importlib.import_module(module), function)(config))
+            agent = Agent(board, ModelStore(default_folder()))
+            stack.callback(agent.close)
+        except StopIteration:
+            return
+        except Exception as error:  # noqa: BLE001 - every failure to open goes to the controller, which tells the person
+            channel.send(_failure(error))
+            return
+        channel.send(("ok", {"python": platform.python_version(), "numpy": np.__version__, "host": platform.node()}))
+        methods: dict[str, Callable[..., Any]] = {
+            name: getattr(agent, name) for name in dir(agent) if not name.startswith("_")
+        }
+        for method, arguments in requests:
+            if method == "now_ns":
+                # Answered here, so that nothing stands between the arrival and the two stamps of a round trip.
+                arrived_ns = board.clock.now_ns()
+                channel.send(("ok", [arrived_ns, board.clock.now_ns()]))
+                continue
+            try:
+                reply: tuple[object, ...] = ("ok", methods[method](**arguments))
+            except Exception as error:  # noqa: BLE001 - the agent outlives any single request
+                reply = _failure(error)
+            channel.send(reply)
+
+
+def _failure(error: Exception) -> tuple[str, str, str]:
+    _log.debug("request failed at %s", time.monotonic_ns(), exc_info=True)
+    own = type(error).__module__.partition(".")[0] in ("testbed", "scheduler")
+    detail = str(error) if own else "".join(traceback.format_exception_only(type(error), error)).strip()
+    return ("error", type(error).__name__, detail)

@@ -1,0 +1,82 @@
+"""One trial: n back-to-back inferences under one decision, between two marks on the board's clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from testbed.agent.contract import Clock, Result, Session, TargetFailed, Tensors
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """How long a trial must last, and what surrounds it."""
+
+    shortest_s: float
+    """n is the least number of inferences (frames of a stream) that reaches this"""
+    guard_s: float
+    """idle time before the first mark and after the last"""
+    period_s: float | None
+    """frame period of a stream"""
+
+
+@dataclass(slots=True)
+class Trial:
+    """What happened between the marks. Times on the board's clock."""
+
+    start_ns: int
+    end_ns: int
+    inferences_ns: list[tuple[int, int]] = field(default_factory=list)
+    """start and end of each, a last vain one included"""
+    transmit_s: float = 0.0
+    """sum over the inferences"""
+    receive_s: float = 0.0
+    failure: str | None = None
+    """why the target gave no answer; the trial ends there"""
+
+    @property
+    def n(self) -> int:
+        return len(self.inferences_ns)
+
+    @property
+    def latencies_s(self) -> list[float]:
+        """Of every inference, a last vain one included."""
+        return [(end - start) * 1e-9 for start, end in self.inferences_ns]
+
+    def add(self, result: Result) -> None:
+        """Count one finished inference."""
+        self.inferences_ns.append((result.start_ns, result.end_ns))
+        for span in result.spans:
+            if span.name == "transmit":
+                self.transmit_s += (span.end_ns - span.start_ns) * 1e-9
+            elif span.name == "receive":
+                self.receive_s += (span.end_ns - span.start_ns) * 1e-9
+
+
+def run_trial(clock: Clock, session: Session, inputs: list[Tensors], window: Window) -> Trial:
+    """Run inferences over `inputs`, round and round, until the window is long enough.
+
+    A frame of a stream starts a period after the one before, or at once when that one was late.
+    """
+    clock.sleep_until(clock.now_ns() + round(window.guard_s * 1e9))
+    begun_ns = clock.now_ns()
+    trial = Trial(begun_ns, begun_ns)
+    frame_ns = begun_ns
+    while True:
+        begun_ns = clock.now_ns()
+        try:
+            result = session.run(inputs[trial.n % len(inputs)])
+        except TargetFailed as failure:
+            trial.failure = str(failure)
+            trial.end_ns = clock.now_ns()
+            trial.inferences_ns.append((begun_ns, trial.end_ns))
+            break
+        trial.add(result)
+        trial.end_ns = result.end_ns
+        if window.period_s is not None:
+            frame_ns = max(frame_ns + round(window.period_s * 1e9), result.end_ns)
+            clock.sleep_until(frame_ns)
+            trial.end_ns = frame_ns  # where the next frame would begin
+        if (trial.end_ns - trial.start_ns) * 1e-9 >= window.shortest_s:
+            break
+    clock.sleep_until(trial.end_ns + round(window.guard_s * 1e9))
+    return trial

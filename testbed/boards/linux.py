@@ -1,0 +1,44 @@
+"""A real board that runs Linux, or the controller's own host."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from testbed.boards.draw import KNOWN_DRAW, BoardModel
+from testbed.config.plugins import BoardSettings, Draw
+
+
+class LinuxBoard(BoardSettings):
+    """CPU inference through ONNX Runtime; frequencies through cpufreq."""
+
+    kind: Literal["linux"]
+    model: BoardModel | None = None
+    """which board it is; `doctor` then knows what a meter must bear"""
+    threads: int | None = Field(default=None, ge=1)
+    """threads of the CPU backend; absent: one a core"""
+
+    @property
+    def opener(self) -> str:
+        return "testbed.agent.boards.linux:open_board"
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def provenance(self) -> Literal["virtual", "measured"]:
+        return "measured"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def draw(self) -> Draw | None:
+        return KNOWN_DRAW[self.model] if self.model else None
+
+    def agent_config(self, supply: Path | None, seed: int) -> dict[str, object]:
+        return {"threads": self.threads}

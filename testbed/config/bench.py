@@ -1,0 +1,94 @@
+"""The bench file: everything on the table."""
+
+from __future__ import annotations
+
+from functools import cache, reduce
+from operator import or_
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import Field, create_model, model_validator
+
+from testbed.config.loader import Strict, load
+from testbed.config.plugins import BoardSettings, MonitorSettings, board_kinds, monitor_kinds
+from testbed.config.quantities import Seconds
+
+
+class LinkSettings(Strict):
+    """The path to remote targets, and who shapes it."""
+
+    kind: Literal["virtual"]
+    """"virtual": the virtual board's own modelled radio"""
+    standard: Literal["802.11n-ht20", "802.11n-ht40"] = "802.11n-ht40"
+    """which measured goodput table turns signal strength into a data rate"""
+
+
+class Endpoint(Strict):
+    """A remote target that speaks the Open Inference Protocol."""
+
+    url: str | None = Field(default=None, pattern=r"^https?://[^/\s]+$")
+    """a server that runs already"""
+    serve: Literal["virtual-gpu", "host"] | None = None
+    """a server to start beside the controller: a virtual server GPU, or this host's own ONNX Runtime"""
+    timeout_s: Seconds = Field(default=2.0, gt=0)
+    """an answer later than this counts as none"""
+
+    @model_validator(mode="after")
+    def _one_server(self) -> Endpoint:
+        if (self.url is None) == (self.serve is None):
+            raise ValueError("give either 'url' (a running server) or 'serve' (one to start)")
+        return self
+
+
+class Bench(Strict):
+    """A bench, resolved. `kind` decides which settings `board` and `monitor` take."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    board: BoardSettings
+    monitor: MonitorSettings | None = None
+    """absent: energy is not measured"""
+    link: LinkSettings | None = None
+    """absent: the network is left as it is"""
+    endpoints: dict[Literal["cloud", "edge"], Endpoint] = {}
+
+    @property
+    def provenance(self) -> Literal["virtual", "measured"]:
+        """ "virtual" as soon as any part of the bench is simulated."""
+        parts = (
+            self.board.provenance == "virtual",
+            self.monitor is not None and self.monitor.port == "emulated",
+            self.link is not None and self.link.kind == "virtual",
+            any(endpoint.serve == "virtual-gpu" for endpoint in self.endpoints.values()),
+        )
+        return "virtual" if any(parts) else "measured"
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Bench:
+        virtual = self.board.provenance == "virtual"
+        if self.monitor is not None and self.monitor.port == "emulated" and not virtual:
+            raise ValueError("an emulated monitor can only meter a virtual board: give the meter's serial port")
+        if self.monitor is not None and self.monitor.port != "emulated" and virtual:
+            raise ValueError("a real monitor cannot meter a virtual board: set its port to 'emulated'")
+        if self.link is not None and not virtual:
+            raise ValueError("a virtual link needs a virtual board")
+        return self
+
+
+@cache
+def bench_schema() -> type[Bench]:
+    """`Bench` closed over the kinds of board and monitor that are installed."""
+    board = _one_of(list(board_kinds().values()))
+    monitor = _one_of(list(monitor_kinds().values()))
+    fields: dict[str, Any] = {"board": (board, ...), "monitor": (monitor | None, None)}
+    return cast("type[Bench]", create_model("Bench", __base__=Bench, **fields))
+
+
+def _one_of(kinds: list[type[Strict]]) -> Any:
+    if len(kinds) == 1:
+        return kinds[0]
+    return Annotated[reduce(or_, cast("list[Any]", kinds)), Field(discriminator="kind")]
+
+
+def load_bench(path: Path) -> Bench:
+    """Raises BenchError naming every mistake with its line."""
+    return load(path, bench_schema())

@@ -1,0 +1,125 @@
+"""What a kind of board or monitor brings to a bench file, and where the kinds are found.
+
+A third party adds a kind with a subclass and an entry point in the group `testbed.boards` or `testbed.monitors`.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from power import PowerMonitor
+from testbed.config.loader import Strict
+from testbed.config.quantities import Volts
+from testbed.errors import BenchError
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A far-end program: a module to run, and its arguments."""
+
+    module: str
+    arguments: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """What a board can draw from its supply."""
+
+    voltage_v: tuple[float, float]
+    """the range its input accepts"""
+    power_w: float
+    """the most it draws"""
+    source: str
+
+
+class Agent(Strict):
+    """Where the board's agent runs."""
+
+    via: str = "local"
+    """"local", or "ssh://user@host" """
+    python: str | None = None
+    """the board's Python; the controller's own where the agent is local, else python3"""
+
+
+class BoardSettings(Strict):
+    """The device under test, as a bench file describes it."""
+
+    kind: str
+    agent: Agent = Agent()
+    supply_voltage_v: Volts
+    """voltage at the board's input"""
+
+    @property
+    @abstractmethod
+    def opener(self) -> str:
+        """`module:function` that opens the board inside the agent."""
+
+    @property
+    @abstractmethod
+    def packages(self) -> tuple[str, ...]:
+        """Packages the agent needs beyond its own."""
+
+    @property
+    @abstractmethod
+    def provenance(self) -> Literal["virtual", "measured"]:
+        """Whether what this board does is simulated."""
+
+    @property
+    @abstractmethod
+    def labels(self) -> tuple[str, ...]:
+        """What a reader of the results must know, such as constants altered for a demo."""
+
+    @property
+    @abstractmethod
+    def draw(self) -> Draw | None:
+        """What the board can draw, where that is known."""
+
+    @abstractmethod
+    def agent_config(self, supply: Path | None, seed: int) -> dict[str, object]:
+        """What the opener is given. `supply` is the file a simulated board writes its power to."""
+
+
+class MonitorSettings(Strict):
+    """A power monitor, as a bench file describes it."""
+
+    kind: str
+    port: str = Field(min_length=1)
+    """a serial port, or "emulated" for an emulator at the far end of a pseudo-terminal"""
+
+    @abstractmethod
+    def build(self, port: str) -> PowerMonitor:
+        """The driver for the meter at `port`, not yet opened."""
+
+    @abstractmethod
+    def emulator(self, supply: Path, supply_voltage_v: float, seed: int) -> Program:
+        """The program that stands at the far end when the port is "emulated"."""
+
+    @abstractmethod
+    def wiring_problems(self, board: BoardSettings) -> list[str]:
+        """Why this meter could not feed or sense this board; each with its cure."""
+
+
+def board_kinds() -> dict[str, type[BoardSettings]]:
+    """Board kinds by name, from the entry points of the installed packages."""
+    return _kinds("testbed.boards", BoardSettings)
+
+
+def monitor_kinds() -> dict[str, type[MonitorSettings]]:
+    """Monitor kinds by name, from the entry points of the installed packages."""
+    return _kinds("testbed.monitors", MonitorSettings)
+
+
+def _kinds(group: str, base: type[Strict]) -> dict[str, type]:
+    kinds = {}
+    for point in entry_points(group=group):
+        kind = point.load()
+        if not (isinstance(kind, type) and issubclass(kind, base)):
+            raise BenchError(f"the plug-in '{point.name}' ({point.value}) is no {base.__name__}; mend or uninstall it")
+        kinds[point.name] = kind
+    return kinds

@@ -1,0 +1,133 @@
+"""The suite file: what to do on a bench."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from testbed.config.loader import Strict, load
+from testbed.config.quantities import Dbm, Seconds
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+Precision = Literal["fp32", "fp16", "int8"]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class ModelFiles(Strict):
+    """A model of the user's own."""
+
+    files: dict[Precision, Path] = Field(min_length=1)
+    """precision -> ONNX file, relative to the suite file"""
+    accuracy: dict[Precision, Fraction]
+    """precision -> accuracy, for the files above"""
+
+    @model_validator(mode="after")
+    def _accuracy_for_each_file(self) -> ModelFiles:
+        if missing := sorted(set(self.files) - set(self.accuracy)):
+            raise ValueError(f"accuracy is missing for {', '.join(missing)}")
+        return self
+
+
+class Workload(Strict):
+    """A model with its inputs, QoS, arrival pattern and accuracy target."""
+
+    name: Name
+    model: str | ModelFiles
+    """a network of the zoo by name, or files of your own"""
+    qos_s: Seconds = Field(gt=0)
+    period_s: Seconds | None = Field(default=None, gt=0)
+    """frame period of a stream; absent when requests come one at a time"""
+    accuracy_target: Fraction = 0.0
+    inputs: int = Field(default=32, ge=1, le=4096)
+    """how many different inputs"""
+
+
+class CoRunner(Strict):
+    """The load that interferes, as fractions of the board's CPU and memory bandwidth."""
+
+    cpu: Fraction = 0.0
+    memory: Fraction = 0.0
+
+
+class Environment(Strict):
+    """A condition held for a block of trials."""
+
+    name: Name
+    rssi_dbm: Dbm = Field(default=-58.0, ge=-90, le=-30)
+    rssi_std_db: float = Field(default=0.0, ge=0, le=20)
+    """standard deviation of the signal from trial to trial, Gaussian and kept within -85..-50 dBm"""
+    co_runner: CoRunner = CoRunner()
+
+
+class PolicyUse(Strict):
+    """A policy, and how often it decides in each workload and environment."""
+
+    name: str
+    trials: int = Field(ge=1)
+    options: dict[str, float | int | str] = {}
+    """the policy's own options; see the reference of policies"""
+    energy: Literal["estimator", "monitor"] = "estimator"
+    """where the energy in its reward comes from"""
+
+
+class Reference(Strict):
+    """The drift sentinel: one fixed action, again and again."""
+
+    action: str
+    every: int = Field(default=20, ge=2)
+
+
+class Suite(Strict):
+    """What to do, in which order, how often."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    workloads: list[Workload] = Field(min_length=1)
+    environments: list[str | Environment] = Field(min_length=1)
+    """names of the paper's environments, or ones of your own"""
+    actions: list[str] = Field(min_length=1)
+    """such as cpu/fp32@max, gpu/int8@612MHz, dla0/int8, cloud/fp16"""
+    policies: list[PolicyUse] = Field(min_length=1)
+    repetitions: int = Field(default=4, ge=1)
+    """blocks an environment's trials are spread over"""
+    reference: Reference | None = None
+    warmup_trials: int = Field(default=2, ge=0)
+    """trials of each workload at the start of a block that are marked and left out of every figure"""
+    profile_trials: int = Field(default=3, ge=1)
+    """metered trials of each action and workload that calibrate the on-board estimator and Edge (Best)"""
+    guard_s: Seconds = Field(default=0.015, ge=0, le=10)
+    """idle time before and after a trial, from which its baseline is taken"""
+    window_s: Seconds | None = Field(default=None, gt=0)
+    """least length of a trial's window; absent: the meter's shortest"""
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Suite:
+        for what, names in (
+            ("workloads", [workload.name for workload in self.workloads]),
+            ("environments", [e if isinstance(e, str) else e.name for e in self.environments]),
+            ("policies", [policy.name for policy in self.policies]),
+            ("actions", self.actions),
+        ):
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise ValueError(f"{what}: {', '.join(twice)} stands there twice")
+        return self
+
+    @model_validator(mode="after")
+    def _reference_is_an_action(self) -> Suite:
+        if self.reference is not None and self.reference.action not in self.actions:
+            raise ValueError(f"reference.action: '{self.reference.action}' is none of the suite's actions")
+        return self
+
+
+def load_suite(path: Path) -> Suite:
+    """Raises BenchError naming every mistake with its line; model files become absolute paths."""
+    suite = load(path, Suite)
+    return suite.model_copy(update={"workloads": [_anchored(workload, path.parent) for workload in suite.workloads]})
+
+
+def _anchored(workload: Workload, folder: Path) -> Workload:
+    if isinstance(workload.model, str):
+        return workload
+    files = {precision: (folder / file).resolve() for precision, file in workload.model.files.items()}
+    return workload.model_copy(update={"model": workload.model.model_copy(update={"files": files})})

@@ -1,0 +1,123 @@
+"""The power monitor of a run: its trace, cut trial by trial, and opened again when it vanishes."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from contextlib import ExitStack
+from types import TracebackType
+
+from power import (
+    ClockFit,
+    Energy,
+    MonitorSpec,
+    PowerError,
+    PowerMonitor,
+    Recorder,
+    Samples,
+    TraceIncomplete,
+    TransientError,
+    cut,
+)
+from testbed.errors import BenchError
+from testbed.marks import Marks
+
+_log = logging.getLogger(__name__)
+
+PAD = 1 / 3
+"""how much of each idle guard a cut takes in beside the window; the rest is the baseline"""
+TRACE_TIMEOUT_S = 3.0
+"""how long the trace may lag behind a trial's end"""
+REOPENINGS = 5
+REOPENING_PAUSE_S = 1.0
+WARM_UP_S = 1.0
+"""trace that must be there before the first trial: it settles the fit of the meter's clock"""
+
+
+class Meter:
+    """A context manager: it owns the monitor while it is entered."""
+
+    def __init__(self, monitor: PowerMonitor) -> None:
+        self._monitor = monitor
+        self._owned = ExitStack()
+        self._taken_until_ns = -(2**63)
+
+    def __enter__(self) -> Meter:
+        self._recorder = self._owned.enter_context(Recorder(self._monitor))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._owned.close()
+
+    @property
+    def spec(self) -> MonitorSpec:
+        """What the monitor says of itself."""
+        return self._monitor.spec
+
+    @property
+    def recorder(self) -> Recorder:
+        """The trace as it grows; another one after `recover`."""
+        return self._recorder
+
+    def settle(self, now_ns: int) -> None:
+        """Wait for enough trace to know the meter's clock. Raises a `power.TransientError` when none comes."""
+        self._recorder.wait_until(now_ns + round(WARM_UP_S * 1e9), WARM_UP_S + TRACE_TIMEOUT_S)
+
+    @property
+    def clock(self) -> ClockFit:
+        """How the meter's time is mapped to the controller's."""
+        return self._monitor.clock
+
+    def recover(self, trouble: TransientError) -> None:
+        """Make ready for another attempt: a trace with holes goes on, a monitor that fell silent is opened again.
+
+        Waits for a vanished device up to a bound. Raises BenchError when it does not come back.
+        """
+        if isinstance(trouble, TraceIncomplete):
+            return
+        self._owned.close()
+        error: PowerError = trouble
+        for _ in range(REOPENINGS):
+            try:
+                self._recorder = self._owned.enter_context(Recorder(self._monitor))
+                self._recorder.wait_until(time.monotonic_ns(), TRACE_TIMEOUT_S)
+                return
+            except PowerError as still:
+                _log.warning("%s is not back yet: %s", self.spec.name, still)
+                self._owned.close()
+                error = still
+                time.sleep(REOPENING_PAUSE_S)
+        raise BenchError(f"{error}; look at the meter's cable and supply, then resume the run")
+
+    def energy(self, marks: Marks, guard_s: float) -> Energy:
+        """The energy between two marks; padded and baseline-subtracted where there are idle guards around them.
+
+        Raises `power.WindowTooShort`, or a `power.TransientError` when the trace does not come or has holes.
+        """
+        spec = self.spec
+        margin_ns = round((guard_s + 2 * spec.period_s + 3 * self._clock_uncertainty_s(marks)) * 1e9)
+        self._recorder.wait_until(marks.end_ns + margin_ns, TRACE_TIMEOUT_S)
+        return cut(
+            self._recorder.between(marks.start_ns - margin_ns, marks.end_ns + margin_ns),
+            marks.start_ns,
+            marks.end_ns,
+            spec,
+            clock_uncertainty_s=self._clock_uncertainty_s(marks),
+            pad_s=PAD * guard_s,
+            guard_s=guard_s,
+        )
+
+    def take_samples(self) -> Samples:
+        """The samples that came since the last call, for the store; older trace is then forgotten."""
+        samples = self._recorder.since(self._taken_until_ns)
+        if len(samples):
+            self._taken_until_ns = int(samples.time_ns[-1])
+            # The next trial's guard may reach back into what was just taken.
+            self._recorder.forget_before(self._taken_until_ns - 1_000_000_000)
+        return samples
+
+    def _clock_uncertainty_s(self, marks: Marks) -> float:
+        return math.hypot(marks.standard_uncertainty_s, self._monitor.clock.standard_uncertainty_s)

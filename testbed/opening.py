@@ -1,0 +1,100 @@
+"""Everything a bench file names, opened in order and given back in reverse."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from power import PowerMonitor
+from testbed.config import Bench, Endpoint
+from testbed.farend import FarEnd, start_far_end
+from testbed.marks import BoardClock
+from testbed.network.conditions import Link
+from testbed.network.virtual import VirtualLink
+from testbed.remote import RemoteAgent
+from testbed.wiring import refuse_impossible_wiring
+
+
+@dataclass(frozen=True)
+class OpenBench:
+    """A bench ready to work."""
+
+    bench: Bench
+    agent: RemoteAgent
+    identity: Mapping[str, Any]
+    board_clock: BoardClock
+    link: Link | None
+    monitor: PowerMonitor | None
+    now_ns: Callable[[], int]
+
+    @property
+    def board_name(self) -> str:
+        """As it stands in messages."""
+        return f"the board '{self.identity['model']}'"
+
+    def processors(self) -> dict[str, list[str]]:
+        """What can run where: the board's processors and the bench's endpoints, with their precisions."""
+        processors = {name: list(precisions) for name, precisions in self.identity["processors"].items()}
+        return processors | {name: ["fp32", "fp16", "int8"] for name in self.bench.endpoints}
+
+
+@contextmanager
+def open_bench(bench: Bench, seed: int) -> Iterator[OpenBench]:
+    """Start the agent (and, on a virtual bench, the meter's far end), find the monitor, map the clocks.
+
+    Raises BenchError where a person must mend something.
+    """
+    refuse_impossible_wiring(bench)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="testbed-")))
+        supply = folder / "supply"
+        board = bench.board
+        agent = stack.enter_context(
+            RemoteAgent(board.agent, board.opener, board.packages, board.agent_config(supply, seed))
+        )
+        yield OpenBench(
+            bench=bench,
+            agent=agent,
+            identity=agent.ask("identify"),
+            board_clock=BoardClock(agent, time.monotonic_ns),
+            link=VirtualLink(agent, time.monotonic_ns) if bench.link else None,
+            monitor=_monitor(bench, supply, seed, stack),
+            now_ns=time.monotonic_ns,
+        )
+
+
+def _monitor(bench: Bench, supply: Path, seed: int, stack: ExitStack) -> PowerMonitor | None:
+    settings = bench.monitor
+    if settings is None:
+        return None
+    port = settings.port
+    if port == "emulated":
+        program = settings.emulator(supply, bench.board.supply_voltage_v, seed)
+        port = str(stack.enter_context(start_far_end(program.module, program.arguments)).ready["port"])
+    return settings.build(port)
+
+
+@contextmanager
+def serving(bench: Bench, models: Mapping[str, Path], seed: int) -> Iterator[dict[str, str]]:
+    """The bench's endpoints, by name, as URLs; those to be started serve `models` (name -> ONNX file)."""
+    with ExitStack() as stack:
+        yield {
+            name: endpoint.url or str(stack.enter_context(_server(endpoint, models, seed)).ready["url"])
+            for name, endpoint in bench.endpoints.items()
+        }
+
+
+@contextmanager
+def _server(endpoint: Endpoint, models: Mapping[str, Path], seed: int) -> Iterator[FarEnd]:
+    arguments = [f"--model={name}={path}" for name, path in models.items()]
+    module = "testbed.serve"
+    if endpoint.serve == "virtual-gpu":
+        module = "testbed.virtual.cloud"
+        arguments.append(f"--seed={seed}")
+    with start_far_end(module, arguments) as far_end:
+        yield far_end

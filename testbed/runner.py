@@ -1,0 +1,277 @@
+"""Carries a plan out, trial by trial; each is durable before the next begins."""
+
+from __future__ import annotations
+
+import logging
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime, timezone
+from typing import Any, Protocol
+
+import power
+from results import (
+    ActionRecord,
+    BlockRecord,
+    ConditionRecord,
+    EnergyRecord,
+    OutcomeRecord,
+    RewardRecord,
+    RunStore,
+    TrialRecord,
+)
+from scheduler.contract import Action
+from testbed.config import Environment, Suite
+from testbed.environments import resolve_environment
+from testbed.errors import BenchError
+from testbed.marks import Marks
+from testbed.meter import Meter
+from testbed.network.conditions import condition_at
+from testbed.opening import OpenBench
+from testbed.plan import PlannedTrial
+from testbed.records import clock_record, energy_record, opt_record
+
+_log = logging.getLogger(__name__)
+
+ATTEMPTS = 4
+"""how often a trial is made before a monitor that fails it stops the run"""
+
+
+class Watcher(Protocol):
+    """Who wants to see the run as it goes."""
+
+    def trial_begins(self, planned: PlannedTrial) -> None: ...
+
+    def trial_done(self, trial: TrialRecord) -> None: ...
+
+
+class Runner:
+    """Makes the trials that the store still lacks."""
+
+    def __init__(
+        self,
+        bench: OpenBench,
+        meter: Meter | None,
+        suite: Suite,
+        actions: Sequence[Action],
+        store: RunStore,
+        watcher: Watcher,
+    ) -> None:
+        self._bench = bench
+        self._agent = bench.agent
+        self._meter = meter
+        self._suite = suite
+        self._actions = dict(zip(suite.actions, actions, strict=True))
+        self._workloads = {workload.name: workload for workload in suite.workloads}
+        self._uses = {use.name: use for use in suite.policies}
+        self._environments = {e.name: e for e in map(resolve_environment, suite.environments)}
+        self._store = store
+        self._watcher = watcher
+        self._block: int | None = None
+        self._rssi_dbm: float | None = None
+        self._condition = ConditionRecord(asked={}, applied={})
+        self._co_runner: dict[str, float] = {}
+        window_s = suite.window_s or (meter.spec.shortest_window_s if meter else 0.0)
+        self._window = {"shortest_s": window_s, "guard_s": suite.guard_s if meter else 0.0}
+
+    def run(self) -> None:
+        """Every trial left, in the plan's order.
+
+        Raises BenchError or TransientError when the run must stop; what was recorded stays, and can be resumed.
+        """
+        plan = [PlannedTrial(**entry) for entry in self._store.plan]
+        left = plan[len(self._store.trials) :]
+        if self._meter is not None:
+            self._meter.settle(self._bench.now_ns())
+        policies_ready = False
+        for planned in left:
+            if planned.policy is not None and not policies_ready:
+                self._prepare_policies()
+                policies_ready = True
+            self._watcher.trial_begins(planned)
+            self._impose(planned)
+            record = self._trial(planned)
+            self._store.append(record, self._meter.take_samples() if self._meter else None)
+            self._watcher.trial_done(record)
+
+    def _impose(self, planned: PlannedTrial) -> None:
+        """Put the condition of this trial in force, where it is not yet."""
+        environment = self._environments[planned.environment]
+        new_block = planned.block != self._block
+        if new_block:
+            self._co_runner = self._agent.ask("co_run", **environment.co_runner.model_dump())
+        if new_block or planned.rssi_dbm != self._rssi_dbm:
+            self._apply_signal(environment, planned.rssi_dbm)
+        if new_block:
+            self._block = planned.block
+            self._record_block(planned)
+
+    def _apply_signal(self, environment: Environment, rssi_dbm: float) -> None:
+        asked: dict[str, Any] = {"co_runner": environment.co_runner.model_dump()}
+        applied: dict[str, Any] = {"co_runner": self._co_runner}
+        if self._bench.link is not None and self._bench.bench.link is not None:
+            result = self._bench.link.apply(condition_at(rssi_dbm, self._bench.bench.link.standard))
+            asked["link"] = asdict(result.asked)
+            applied["link"] = dict(result.observed) | {"time_ns": result.time_ns}
+        self._rssi_dbm = rssi_dbm
+        self._condition = ConditionRecord(asked=asked, applied=applied)
+
+    def _record_block(self, planned: PlannedTrial) -> None:
+        clocks = {"board": clock_record(self._bench.board_clock.update())}
+        if self._meter is not None:
+            clocks["monitor"] = clock_record(self._meter.clock)
+        self._store.append_block(
+            BlockRecord(
+                block=planned.block,
+                environment=planned.environment,
+                condition=self._condition,
+                clocks=clocks,
+                started=datetime.now(timezone.utc).isoformat(),
+                start_ns=self._bench.now_ns(),
+            )
+        )
+
+    def _trial(self, planned: PlannedTrial) -> TrialRecord:
+        """One trial, made again with the same decision when the meter failed it."""
+        for attempt in range(1, ATTEMPTS + 1):
+            answer = self._agent.ask(
+                "trial",
+                timeout_s=600.0,
+                workload=planned.workload,
+                who=self._who(planned, again=attempt > 1),
+                window=self._window,
+                index=planned.index,
+            )
+            marks = self._bench.board_clock.place(answer["start_ns"], answer["end_ns"])
+            if self._meter is None:
+                return self._record(planned, answer, marks, None, "")
+            try:
+                energy = self._meter.energy(marks, self._suite.guard_s)
+            except power.WindowTooShort as refusal:
+                return self._record(planned, answer, marks, None, str(refusal))
+            except power.TransientError as trouble:
+                _log.warning("trial %d, attempt %d of %d: %s", planned.index, attempt, ATTEMPTS, trouble)
+                self._meter.recover(trouble)
+                continue
+            return self._record(planned, answer, marks, self._energy_record(planned, answer, energy), "")
+        raise BenchError(
+            f"{self._meter.spec.name if self._meter else 'the monitor'} failed trial {planned.index} {ATTEMPTS} times: "
+            "look at its cable and supply, then resume the run"
+        )
+
+    def _who(self, planned: PlannedTrial, *, again: bool) -> dict[str, Any]:
+        if planned.policy is not None:
+            return {"policy": planned.policy, "again": again}
+        assert planned.action is not None
+        return {"action": asdict(self._actions[planned.action])}
+
+    def _energy_record(self, planned: PlannedTrial, answer: Mapping[str, Any], energy: power.Energy) -> EnergyRecord:
+        latencies_s = answer["latencies_s"]
+        frames = self._workloads[planned.workload].period_s is not None
+        return energy_record(energy, len(latencies_s), sum(latencies_s), frames=frames)
+
+    def _record(
+        self, planned: PlannedTrial, answer: Mapping[str, Any], marks: Marks, energy: EnergyRecord | None, refusal: str
+    ) -> TrialRecord:
+        workload = self._workloads[planned.workload]
+        failed = answer["failure"] is not None
+        latencies_s = tuple(answer["latencies_s"])
+        answered_s = latencies_s[:-1] if failed else latencies_s
+        learnt, reward = self._learn(planned, energy)
+        return TrialRecord(
+            index=planned.index,
+            block=planned.block,
+            kind=planned.kind,
+            workload=planned.workload,
+            environment=planned.environment,
+            policy=planned.policy,
+            state=answer["state"],
+            action=ActionRecord(**answer["action"]),
+            explored=answer["explored"],
+            n=len(latencies_s),
+            latencies_s=latencies_s,
+            transmit_s=answer["transmit_s"],
+            receive_s=answer["receive_s"],
+            qos_s=workload.qos_s,
+            qos_met=sum(latency_s <= workload.qos_s for latency_s in answered_s),
+            accuracy=answer["accuracy"] if answered_s else None,
+            accuracy_target=workload.accuracy_target,
+            start_ns=marks.start_ns,
+            end_ns=marks.end_ns,
+            energy=energy,
+            estimated_energy_j=answer["estimated_energy_j"],
+            learnt=learnt,
+            reward=reward,
+            opt=opt_record(answer["opt"]),
+            truth_energy_j=answer["truth_j"],
+            condition=self._condition,
+            observed=answer["observed"],
+            clock=clock_record(self._bench.board_clock.fit),
+            outcome="failed" if failed else "refused" if refusal else "ok",
+            note=answer["failure"] or refusal,
+        )
+
+    def _learn(
+        self, planned: PlannedTrial, energy: EnergyRecord | None
+    ) -> tuple[OutcomeRecord | None, RewardRecord | None]:
+        if planned.policy is None:
+            return None, None
+        metered = energy is not None and self._uses[planned.policy].energy == "monitor"
+        told = self._agent.ask("learn", policy=planned.policy, energy_j=energy.energy_j if energy and metered else None)
+        return OutcomeRecord(**told["outcome"]), RewardRecord(**told["reward"]) if told["reward"] else None
+
+    def _prepare_policies(self) -> None:
+        """Calibrate the on-board estimator on the profile trials, build the policies, and bring them to where the store is."""
+        profile = [trial for trial in self._store.trials if trial.kind == "profile" and trial.outcome == "ok"]
+        records = [_profile_record(trial) for trial in profile if trial.energy is not None]
+        if records:
+            baselines = [
+                t.energy.baseline_power_w for t in profile if t.energy and t.energy.baseline_power_w is not None
+            ]
+            self._agent.ask("calibrate", records=records, idle_power_w=statistics.median(baselines))
+        for number, use in enumerate(self._suite.policies):
+            self._agent.ask(
+                "policy",
+                name=use.name,
+                seed=self._store.header.seed * 1000 + number,
+                options=use.options,
+                profile=records,
+            )
+            if decisions := [_decision(t) for t in self._store.trials if t.policy == use.name]:
+                self._agent.ask("replay", name=use.name, decisions=decisions)
+
+
+def _profile_record(trial: TrialRecord) -> dict[str, Any]:
+    assert trial.energy is not None
+    return {
+        "workload": trial.workload,
+        "state": trial.state,
+        "action": _action(trial),
+        "latency_s": statistics.fmean(trial.latencies_s),
+        "transmit_s": trial.transmit_s / trial.n,
+        "receive_s": trial.receive_s / trial.n,
+        "energy_j": trial.energy.energy_j,
+    }
+
+
+def _decision(trial: TrialRecord) -> dict[str, Any]:
+    assert trial.learnt is not None
+    return {
+        "workload": trial.workload,
+        "state": trial.state,
+        "action": _action(trial),
+        "outcome": {
+            "latency_s": trial.learnt.latency_s,
+            "energy_j": trial.learnt.energy_j,
+            "accuracy": trial.learnt.accuracy,
+            "failed": trial.learnt.failed,
+        },
+    }
+
+
+def _action(trial: TrialRecord) -> dict[str, Any]:
+    return {
+        "target": trial.action.target,
+        "precision": trial.action.precision,
+        "frequency_hz": trial.action.frequency_hz,
+    }
