@@ -1,0 +1,349 @@
+"""The INA bridge, emulated: a microcontroller that streams what INA219 and INA226 sensors read of a virtual board.
+
+Run as `python -m testbed.virtual.meters.bridge --supply FILE --supply-voltage 15 --sensor ina226@0x40
+--shunt-ohm 0.005`. It speaks the protocol of docs/reference/bridge-protocol.md on a PTY.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import random
+import re
+import struct
+from collections.abc import Iterable, Sequence
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from testbed.virtual.meters import bridge_frames as wire
+from testbed.virtual.meters import program
+from testbed.virtual.meters.agenda import Agenda, Fault, Faults
+from testbed.virtual.meters.ina import CHIPS, Chip, Sensor, Wiring
+from testbed.virtual.meters.line import Line
+from testbed.virtual.supply import SupplyReader
+
+_TICK_NS = 4000
+_TICK_MASK = 0xFFFF_FFFF
+_FLUSH_NS = 4_000_000
+_MOST_SAMPLES = {wire.SAMPLES: 56, wire.SAMPLES_WITH_BUS: 36}
+# What a 16 MHz ATmega328P with a 400 kHz bus and a 1 Mbaud line needs for each shunt and each bus reading it sends on.
+_SHUNT_READING_NS = 149_000
+_BUS_READING_NS = 166_000
+_HISTORY_NS = 20_000_000_000  # more than the longest conversion, 8.4 s
+_WATCHDOG = 8
+_BUS_AND_SHUNT_SAMPLE = np.dtype([("shunt", "<i2"), ("ticks", "<u2"), ("bus", "<u2")])
+_SHUNT_SAMPLE = np.dtype([("shunt", "<i2"), ("ticks", "<u2")])
+
+
+class TickClock:
+    """The bridge's clock: counts 4 us of its own from `origin_ns` on."""
+
+    def __init__(self, origin_ns: int, drift_ppm: float, offset_s: float) -> None:
+        self.origin_ns = origin_ns
+        self.rate = 1.0 + drift_ppm * 1e-6
+        self.offset_ns = offset_s * 1e9
+
+    def ticks(self, times_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The counter at each time, before it wraps to 32 bits."""
+        return np.floor(((times_ns - self.origin_ns) * self.rate + self.offset_ns) / _TICK_NS).astype(np.int64)
+
+    def restart(self, time_ns: int) -> None:
+        """Count from 0 again."""
+        self.origin_ns = time_ns
+        self.offset_ns = 0.0
+
+
+class Channel:
+    """The bridge's dealings with one sensor: which conversions it takes, and those it has not sent yet."""
+
+    def __init__(self, sensor: Sensor, bus_divisor: int) -> None:
+        self.sensor = sensor
+        self.bus_divisor = bus_divisor
+        self.answers = True
+        self.lost = 0
+        """samples lost since the last frame that went out"""
+        self._index = 0
+        self._next = 0
+        self._stride = 1
+        self._ends_ns = np.empty(0, np.int64)
+        self._shunt = np.empty(0, np.int16)
+        self._overflowed = np.empty(0, np.bool_)
+
+    @property
+    def kind(self) -> int:
+        """The type of its frames."""
+        return wire.SAMPLES_WITH_BUS if self.bus_divisor == 1 else wire.SAMPLES
+
+    @property
+    def reading_ns(self) -> float:
+        """What the microcontroller needs for one of its samples."""
+        return _SHUNT_READING_NS + _BUS_READING_NS / self.bus_divisor
+
+    def start(self, time_ns: int, reading_ns: float) -> None:
+        """Begin at index 0. The bridge comes back every `reading_ns`: of faster conversions it takes each n-th."""
+        self._stride = max(1, math.ceil(reading_ns / self.sensor.period_ns)) if self.sensor.period_ns else 1
+        self._next = self.sensor.conversions_by(time_ns)
+        self._index = self.lost = 0
+        self.discard()
+
+    def discard(self) -> None:
+        """Forget what was not sent."""
+        self._ends_ns, self._shunt, self._overflowed = self._ends_ns[:0], self._shunt[:0], self._overflowed[:0]
+
+    def read_until(self, time_ns: int) -> None:
+        """Take the conversions that end by `time_ns`."""
+        conversions = np.arange(self._next, self.sensor.conversions_by(time_ns), self._stride)
+        if not len(conversions):
+            return
+        self._next = int(conversions[-1]) + self._stride
+        if not self.answers:
+            self.lost += len(conversions)
+            self._index += len(conversions)
+            return
+        ends_ns = self.sensor.ends_ns(conversions)
+        shunt, overflowed = self.sensor.shunt_registers(ends_ns)
+        self._ends_ns = np.concatenate([self._ends_ns, ends_ns])
+        self._shunt = np.concatenate([self._shunt, shunt])
+        self._overflowed = np.concatenate([self._overflowed, overflowed])
+
+    def frames(self, time_ns: int, clock: TickClock, flush: bool = False) -> list[tuple[int, Channel, int, bytes]]:
+        """The frames that are full or 4 ms old by `time_ns`, or all: when each is sent, its samples, its payload."""
+        cut: list[tuple[int, Channel, int, bytes]] = []
+        while len(self._ends_ns):
+            flush_ns = int(self._ends_ns[0]) + _FLUSH_NS
+            count = int(np.searchsorted(self._ends_ns, flush_ns))
+            if count >= _MOST_SAMPLES[self.kind]:
+                count = _MOST_SAMPLES[self.kind]
+                sent_ns = int(self._ends_ns[count - 1])
+            elif time_ns >= flush_ns or flush:
+                sent_ns = min(flush_ns, time_ns)
+            else:
+                break
+            cut.append((sent_ns, self, count, self._payload(count, clock)))
+            self._ends_ns, self._shunt = self._ends_ns[count:], self._shunt[count:]
+            self._overflowed = self._overflowed[count:]
+            self._index += count
+        return cut
+
+    def _payload(self, count: int, clock: TickClock) -> bytes:
+        ticks = clock.ticks(self._ends_ns[:count])
+        bus = self.sensor.bus_register()
+        samples = np.zeros(count, _BUS_AND_SHUNT_SAMPLE if self.bus_divisor == 1 else _SHUNT_SAMPLE)
+        samples["shunt"] = self._shunt[:count]
+        samples["ticks"][1:] = np.diff(ticks)
+        if self.bus_divisor == 1:
+            samples["bus"] = bus
+        first = int(ticks[0]) & _TICK_MASK
+        flags = int(self._overflowed[:count].any())
+        head = struct.pack("<IIBBHB", first, self._index & _TICK_MASK, self.sensor.address, flags, bus, count)
+        return head + samples.tobytes()
+
+
+class Bridge:
+    """The microcontroller."""
+
+    def __init__(
+        self,
+        line: Line,
+        supply: SupplyReader,
+        sensors: Iterable[Sensor],
+        clock: TickClock,
+        faults: Iterable[Fault],
+        serial: str,
+    ) -> None:
+        self._line = line
+        self._supply = supply
+        self._sensors = {sensor.address: sensor for sensor in sensors}
+        self._silent: set[int] = set()
+        self._clock = clock
+        self._serial = serial.encode("ascii")
+        self._scanner = wire.CommandScanner()
+        self._channels: dict[int, Channel] = {}
+        self._streaming = False
+        self._sequence = 0
+        self._agenda = Agenda()
+        actions = {"gap": self._gap, "nack": self._nack, "restart": self._restart}
+        self._faults = Faults(faults, {**program.line_fault_actions(line), **actions}, self._agenda)
+        self._faults.begin(clock.origin_ns, streaming=False)
+
+    @property
+    def idle(self) -> bool:
+        """True when it neither streams nor has anything coming."""
+        return not (self._streaming or self._agenda)
+
+    def receive(self, data: bytes, time_ns: int) -> None:
+        """Answer sync at once; carry out other commands when life has come that far."""
+        for command in self._scanner.scan(data):
+            if command.kind == wire.SYNC and not command.payload:
+                tick = int(self._clock.ticks(np.array([time_ns]))[0]) & _TICK_MASK
+                answer = wire.frame(wire.REPLY | wire.SYNC, command.sequence, struct.pack("<I", tick))
+                self._line.post_at_once(time_ns, answer)
+            else:
+                self._agenda.at(time_ns, partial(self._obey, command))
+
+    def advance(self, time_ns: int) -> None:
+        """Live until `time_ns`."""
+        self._supply.refresh()
+        self._agenda.live_until(time_ns, self._stream_until)
+        self._supply.forget_before(time_ns - _HISTORY_NS)
+
+    def _stream_until(self, time_ns: int, flush: bool = False) -> None:
+        if not self._streaming:
+            return
+        cut: list[tuple[int, Channel, int, bytes]] = []
+        for channel in self._channels.values():
+            channel.read_until(time_ns)
+            cut += channel.frames(time_ns, self._clock, flush)
+        for sent_ns, channel, count, payload in sorted(cut, key=lambda frame: frame[0]):
+            self._send_samples(sent_ns, channel, count, payload)
+
+    def _send_samples(self, time_ns: int, channel: Channel, count: int, payload: bytes) -> None:
+        if channel.lost:
+            self._report(time_ns, wire.OVERRUN, min(channel.lost, 255))
+            payload = payload[:9] + bytes((payload[9] | 2,)) + payload[10:]
+        sent = self._line.post(time_ns, wire.frame(channel.kind, self._sequence, payload))
+        self._sequence += sent
+        channel.lost = 0 if sent else channel.lost + count
+
+    def _obey(self, command: wire.Command, time_ns: int) -> None:
+        obey = {
+            wire.IDENTIFY: self._identify,
+            wire.CONFIGURE: self._configure,
+            wire.START: self._start,
+            wire.STOP: self._stop,
+            wire.SELF_TEST: self._self_test,
+        }.get(command.kind)
+        expected = 5 if command.kind == wire.CONFIGURE else 0
+        if obey is None and command.kind != wire.SYNC:
+            kind, payload = wire.ERROR, bytes((wire.UNKNOWN_COMMAND, command.kind))
+        elif obey is None or len(command.payload) != expected:
+            kind, payload = wire.ERROR, bytes((wire.MALFORMED, command.kind))
+        else:
+            kind, payload = obey(command.payload, time_ns)
+        self._line.post(time_ns, wire.frame(kind, command.sequence, payload))
+
+    def _identify(self, payload: bytes, time_ns: int) -> tuple[int, bytes]:
+        present = sum(1 << address - 0x40 for address in self._sensors if address not in self._silent)
+        ticks_per_s = 1_000_000_000 // _TICK_NS
+        return 0x81, struct.pack("<BBBIH8s", 1, 1, 0, ticks_per_s, present, self._serial)
+
+    def _configure(self, payload: bytes, time_ns: int) -> tuple[int, bytes]:
+        address, model, value, bus_divisor = struct.unpack("<BBHB", payload)
+        if self._streaming:
+            return wire.ERROR, bytes((wire.STREAMING, wire.CONFIGURE))
+        if not 0x40 <= address <= 0x4F or model not in {chip.model for chip in CHIPS.values()} or not bus_divisor:
+            return wire.ERROR, bytes((wire.MALFORMED, wire.CONFIGURE))
+        if address not in self._sensors or address in self._silent:
+            return wire.ERROR, bytes((wire.NO_ANSWER, address))
+        value = self._sensors[address].configure(value, time_ns)
+        self._channels[address] = Channel(self._sensors[address], bus_divisor)
+        return 0x82, struct.pack("<BBHB", address, model, value, bus_divisor)
+
+    def _start(self, payload: bytes, time_ns: int) -> tuple[int, bytes]:
+        if self._streaming:
+            return wire.ERROR, bytes((wire.STREAMING, wire.START))
+        reading_ns = sum(channel.reading_ns for channel in self._channels.values())
+        for channel in self._channels.values():
+            channel.start(time_ns, reading_ns)
+        self._streaming = True
+        self._faults.begin(time_ns, streaming=True)
+        return 0x83, b""
+
+    def _stop(self, payload: bytes, time_ns: int) -> tuple[int, bytes]:
+        self._stream_until(time_ns, flush=True)
+        self._streaming = False
+        return 0x84, b""
+
+    def _self_test(self, payload: bytes, time_ns: int) -> tuple[int, bytes]:
+        no_sensor = not self._sensors.keys() - self._silent
+        return 0x86, struct.pack("<BH", no_sensor << 1, 5000)
+
+    def _gap(self, time_ns: int, duration_s: float | None) -> None:
+        """Every sensor's samples are lost for a while."""
+        self._lose(time_ns, duration_s or 0.1, self._sensors)
+
+    def _nack(self, time_ns: int, duration_s: float | None) -> None:
+        """The first sensor answers no more, or not for a while."""
+        address = next(iter(self._sensors))
+        self._silent.add(address)
+        self._lose(time_ns, duration_s, [address])
+        if duration_s:
+            self._agenda.at(time_ns + round(duration_s * 1e9), lambda _: self._silent.discard(address))
+        if self._streaming and address in self._channels:
+            self._report(time_ns, wire.NO_ANSWER, address)
+
+    def _lose(self, time_ns: int, duration_s: float | None, addresses: Iterable[int]) -> None:
+        self._stream_until(time_ns, flush=True)
+        channels = [self._channels[address] for address in addresses if address in self._channels]
+        for channel in channels:
+            channel.answers = False
+
+        def find_again(_: int) -> None:
+            for channel in channels:
+                channel.answers = True
+
+        if duration_s:
+            self._agenda.at(time_ns + round(duration_s * 1e9), find_again)
+
+    def _restart(self, time_ns: int, amount: float | None) -> None:
+        self._streaming = False
+        self._channels.clear()
+        self._clock.restart(time_ns)
+        self._sequence = 0
+        self._report(time_ns, wire.RESTARTED, _WATCHDOG)
+
+    def _report(self, time_ns: int, code: int, detail: int) -> None:
+        self._sequence += self._line.post(time_ns, wire.frame(wire.ERROR, self._sequence, bytes((code, detail))))
+
+
+_SENSOR = re.compile(r"(ina219|ina226)@(0x4[0-9a-fA-F])")
+
+
+def _sensor(text: str) -> tuple[Chip, int]:
+    match = _SENSOR.fullmatch(text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no sensor: write ina219@0x40 or ina226@0x40, addresses to 0x4F")
+    return CHIPS[match[1]], int(match[2], 16)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The program."""
+    parser = program.parser("An emulated INA bridge.", ("gap", "nack", "restart"))
+    add = parser.add_argument
+    add("--supply-voltage", type=float, required=True, metavar="V", help="what the board is fed with")
+    add("--sensor", type=_sensor, action="append", required=True, metavar="CHIP@ADDRESS", help="may be given often")
+    add("--shunt-ohm", type=float, required=True, help="of every sensor: they stand in one line")
+    add("--offset-v", type=float, default=0.0, help="a sensor's offset, at the shunt")
+    add("--bus-gain-error", type=float, default=0.0, help="of the bus voltage, relative")
+    add("--conversion-error", type=float, help="of the conversion times, relative; by default drawn, at most 0.1")
+    add("--clock-offset-s", type=float, default=0.0, help="the bridge's clock when the program starts")
+    add("--serial", default="VIRTUAL1", help="at most 8 characters")
+    options = parser.parse_args(arguments)
+    draw = random.Random(f"{options.seed} conversion")
+    begins_ns = program.begins_ns(options)
+    with SupplyReader(options.supply) as supply, Line(program.delivery(options), f"{options.seed} line") as line:
+        sensors: list[Sensor] = []
+        errors: dict[str, float] = {}
+        for chip, address in options.sensor:
+            error = max(-0.1, min(0.1, draw.gauss(0.0, 0.03)))
+            error = options.conversion_error if options.conversion_error is not None else error
+            errors[f"{address:#04x}"] = error
+            wiring = Wiring(
+                supply_voltage_v=options.supply_voltage,
+                shunt_ohm=options.shunt_ohm,
+                gain_error=options.gain_error,
+                offset_v=options.offset_v,
+                bus_gain_error=options.bus_gain_error,
+                conversion_error=error,
+                noise_steps=options.noise_steps,
+            )
+            sensors.append(Sensor(chip, address, wiring, supply, begins_ns, options.seed))
+        clock = TickClock(begins_ns, options.drift_ppm, options.clock_offset_s)
+        bridge = Bridge(line, supply, sensors, clock, options.fault, options.serial)
+        program.run(bridge, line, options, {"device": "ina-bridge", "conversion_errors": errors})
+
+
+if __name__ == "__main__":
+    main()

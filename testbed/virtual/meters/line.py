@@ -1,0 +1,141 @@
+"""The far end of a serial cable: a raw PTY that delivers late, in order, and loses what nobody reads."""
+
+from __future__ import annotations
+
+import heapq
+import os
+import random
+import tty
+from dataclasses import dataclass
+from types import TracebackType
+
+_READ_BYTES = 4096
+_PAUSE_NS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How long a byte is under way, and how many may wait for a reader."""
+
+    latency_ns: int
+    """the least time from the moment a device sends to the moment the port shows it"""
+    jitter_ns: int
+    """what comes on top is uniform in [0, jitter_ns)"""
+    lag_ns: int
+    """what the emulation itself adds to all but the answers given at once"""
+    queue_bytes: int | None
+    """the device's queue: what is due and not taken by the port; None keeps everything"""
+
+
+class Line:
+    """The device's side of the port `port`. A context manager: leaving it unplugs the cable."""
+
+    def __init__(self, delivery: Delivery, seed: str) -> None:
+        self._delivery = delivery
+        self._random = random.Random(seed)
+        self._under_way: list[tuple[int, int, bytes]] = []
+        self._posted = 0
+        self._last_due_ns = 0
+        self._backlog = bytearray()
+        self._to_drop = 0
+        self._to_corrupt = 0
+        self._master, self._slave = os.openpty()
+        tty.setraw(self._slave)
+        os.set_blocking(self._master, False)
+        self.port = os.ttyname(self._slave)
+
+    def fileno(self) -> int:
+        """For poll(); -1, which poll() ignores, once unplugged."""
+        return self._master
+
+    @property
+    def idle(self) -> bool:
+        """True when nothing waits to be delivered."""
+        return not (self._under_way or self._backlog)
+
+    @property
+    def stuck(self) -> bool:
+        """True when the port takes no more until somebody reads."""
+        return bool(self._backlog)
+
+    def post(self, time_ns: int, data: bytes, pause_at: int | None = None) -> bool:
+        """Send at `time_ns`, behind all that was posted before; what follows byte `pause_at` comes a moment later.
+
+        False: the queue is full, nothing was sent.
+        """
+        if self._delivery.queue_bytes is not None and len(self._backlog) + len(data) > self._delivery.queue_bytes:
+            return False
+        if self._to_drop:
+            self._to_drop -= 1
+            return True
+        if self._to_corrupt:
+            self._to_corrupt -= 1
+            data = self._flip_a_bit(data)
+        self._last_due_ns = max(self._last_due_ns, time_ns + self._delivery.lag_ns + self._under_way_ns())
+        self._push(self._last_due_ns, data[:pause_at])
+        if pause_at is not None:
+            self._last_due_ns += _PAUSE_NS
+            self._push(self._last_due_ns, data[pause_at:])
+        return True
+
+    def post_at_once(self, time_ns: int, data: bytes) -> None:
+        """Send at `time_ns` ahead of what is posted and not yet due."""
+        self._push(time_ns + self._under_way_ns(), data)
+
+    def deliver(self, now_ns: int) -> None:
+        """Show the port what is due by `now_ns`, as far as it takes it."""
+        while self._under_way and self._under_way[0][0] <= now_ns:
+            self._backlog += heapq.heappop(self._under_way)[2]
+        if self._master < 0:
+            self._backlog.clear()
+        while self._backlog:
+            try:
+                del self._backlog[: os.write(self._master, self._backlog)]
+            except BlockingIOError:
+                return
+
+    def receive(self) -> bytes:
+        """What the controller wrote; empty when there is nothing."""
+        try:
+            return os.read(self._master, _READ_BYTES) if self._master >= 0 else b""
+        except BlockingIOError:
+            return b""
+
+    def drop(self, count: int) -> None:
+        """Lose the next `count` posted packets."""
+        self._to_drop += count
+
+    def corrupt(self, count: int) -> None:
+        """Flip one bit in each of the next `count` posted packets."""
+        self._to_corrupt += count
+
+    def litter(self, time_ns: int, count: int) -> None:
+        """Post `count` random bytes."""
+        self.post(time_ns, self._random.randbytes(count))
+
+    def unplug(self) -> None:
+        """Close the port: whoever has it open reads its end. Twice does no harm."""
+        if self._master >= 0:
+            os.close(self._master)
+            os.close(self._slave)
+            self._master = -1
+
+    def _push(self, due_ns: int, data: bytes) -> None:
+        self._posted += 1
+        heapq.heappush(self._under_way, (due_ns, self._posted, data))
+
+    def _under_way_ns(self) -> int:
+        return self._delivery.latency_ns + int(self._delivery.jitter_ns * self._random.random())
+
+    def _flip_a_bit(self, data: bytes) -> bytes:
+        flipped = bytearray(data)
+        flipped[self._random.randrange(len(data))] ^= 1 << self._random.randrange(8)
+        return bytes(flipped)
+
+    def __enter__(self) -> Line:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.unplug()

@@ -1,0 +1,361 @@
+"""A Monsoon LVPM with its stock (serial) firmware, emulated: it feeds a virtual board and streams the board's current.
+
+Run as `python -m testbed.virtual.meters.monsoon --supply FILE --output main --output-voltage 4.2`. Where the public
+sources are silent it does the following: a sample is the mean of the current over its own 200 us, calibrations take no
+samples' time, a data packet's output flag is that of the output which feeds the board.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from testbed.virtual.meters import monsoon_frames as wire
+from testbed.virtual.meters import program
+from testbed.virtual.meters.agenda import Agenda, Fault, Faults
+from testbed.virtual.meters.line import Line
+from testbed.virtual.supply import SupplyReader
+
+OUTPUTS = ("main", "usb", "aux")
+
+_SAMPLE_NS = 200_000
+_FINE_REFERENCE_A, _COARSE_REFERENCE_A = 0.0332, 2.88
+_FINE_LIMIT = 30_000  # counts; beyond it a sample is coarse
+_COUNT_LIMIT = 32_766
+_MOST_SAMPLES = 7
+_EMPTY_PACKET_EVERY = 64
+_SPLIT_PACKET_EVERY = 16
+_STALE_PACKETS = 2
+_STOP_SAMPLES = 10  # what is still measured and sent after a stop
+_UNLIMITED = 0xFFFF_FFFF
+_HISTORY_NS = 1_000_000_000
+_GET_STATUS, _SET_VOLTAGE, _PASSTHROUGH = 0x00, 0x01, 0x10
+_START_UP_LIMIT, _RUN_TIME_LIMIT = (0x08, 0x09), (0x0A, 0x0B)
+_WRITE, _START, _STOP = 1, 2, 3
+_PASSTHROUGH_OFF, _PASSTHROUGH_ON, _PASSTHROUGH_AUTO = range(3)
+
+
+@dataclass(frozen=True, slots=True)
+class Scales:
+    """One channel's converter: counts at no current and, fine and coarse, at the reference currents. All even."""
+
+    fine_zero: int
+    fine_reference: int
+    coarse_zero: int
+    coarse_reference: int
+
+    @classmethod
+    def drawn(cls, draw: random.Random) -> Scales:
+        """A specimen near the product's 2.86 uA and 286 uA steps."""
+        fine_zero, coarse_zero = 2 * draw.randint(-60, 60), 2 * draw.randint(-20, 20)
+        return cls(
+            fine_zero=fine_zero,
+            fine_reference=fine_zero + 2 * round(_FINE_REFERENCE_A / 2.86e-6 * draw.uniform(0.98, 1.02)),
+            coarse_zero=coarse_zero,
+            coarse_reference=coarse_zero + 2 * round(_COARSE_REFERENCE_A / 286e-6 * draw.uniform(0.98, 1.02)),
+        )
+
+    def counts(self, current_a: NDArray[np.float64], noise: NDArray[np.float64]) -> NDArray[np.int32]:
+        """The converter's word for each current: an even count, bit 0 set when it is coarse. `noise` in steps of 2."""
+        fine_per_a = (self.fine_reference - self.fine_zero) / _FINE_REFERENCE_A
+        coarse_per_a = (self.coarse_reference - self.coarse_zero) / _COARSE_REFERENCE_A
+        fine = 2 * np.rint((self.fine_zero + current_a * fine_per_a) / 2 + noise)
+        coarse = 2 * np.rint((self.coarse_zero + current_a * coarse_per_a) / 2 + noise)
+        is_coarse = np.abs(fine) > _FINE_LIMIT
+        counts = np.clip(np.where(is_coarse, coarse, fine), -_COUNT_LIMIT, _COUNT_LIMIT)
+        return np.asarray(counts.astype(np.int32) | is_coarse)
+
+
+class Instrument:
+    """The analog half: what is switched on, and what the converters see of the board."""
+
+    def __init__(
+        self,
+        supply: SupplyReader,
+        output: str,
+        output_voltage_v: float,
+        hardware_revision: int,
+        gain_error: float,
+        offset_a: float,
+        noise_steps: float,
+        seed: int,
+    ) -> None:
+        self._supply = supply
+        self._output = output
+        self._board_voltage_v = output_voltage_v
+        self._gain_error = gain_error
+        self._offset_a = offset_a
+        self._noise_steps = noise_steps
+        self._noise = np.random.default_rng(seed)
+        self.hardware_revision = hardware_revision
+        self.voltage_lsb_v = 62.5e-6 if hardware_revision == 1 else 125e-6
+        draw = random.Random(f"{seed} scales")
+        self.scales = {name: Scales.drawn(draw) for name in OUTPUTS}
+        self.main_on = output == "main"
+        self.main_setting = round((output_voltage_v - 2.0) * 100) if self.main_on else 0
+        self.passthrough = _PASSTHROUGH_AUTO
+        self.tripped = False
+        self.sampling = False
+
+    def set_main(self, setting: int) -> None:
+        """SetVoltage: 0 switches main off and leaves the setting; else 2 V and a hundredth a count."""
+        self.main_on = setting > 0
+        self.main_setting = setting or self.main_setting
+        self.tripped = self.tripped and self.main_on
+
+    @property
+    def main_voltage_v(self) -> float:
+        """What main puts out."""
+        return 2.0 + self.main_setting / 100 if self.main_on and not self.tripped else 0.0
+
+    @property
+    def feeding(self) -> bool:
+        """True when the output the board hangs on is on."""
+        if self.tripped:
+            return False
+        if self._output == "usb":
+            return self.passthrough == _PASSTHROUGH_ON or (self.passthrough == _PASSTHROUGH_AUTO and not self.sampling)
+        return self.main_on or self._output == "aux"
+
+    def samples(self, starts_ns: NDArray[np.int64], ends_ns: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Converter words over each window, shape (n, 4): main, usb, aux current, main voltage."""
+        voltage_v = self.main_voltage_v if self._output == "main" else self._board_voltage_v
+        current_a = np.zeros(len(ends_ns))
+        if self.feeding:
+            current_a = self._supply.mean_power_w(starts_ns, ends_ns) / voltage_v * (1.0 + self._gain_error)
+        words = np.empty((len(ends_ns), 4), np.int32)
+        noise = self._noise.standard_normal((len(ends_ns), 3)) * self._noise_steps
+        for column, name in enumerate(OUTPUTS):
+            seen_a = (current_a if name == self._output else np.zeros(len(ends_ns))) + self._offset_a
+            words[:, column] = self.scales[name].counts(seen_a, noise[:, column])
+        words[:, 3] = self.voltage_counts(self.main_voltage_v)
+        return words
+
+    def voltage_counts(self, voltage_v: float) -> int:
+        """A voltage as the converter shows it: unsigned, the low two bits (marker inputs) at 0."""
+        return min(4 * round(voltage_v / self.voltage_lsb_v / 4), 0xFFFC)
+
+    def calibration(self, count: int, *, reference: bool) -> NDArray[np.int32]:
+        """`count` calibration samples, fine and coarse in turn, shape (count, 4)."""
+        words = np.empty((count, 4), np.int32)
+        for column, scales in enumerate(self.scales[name] for name in OUTPUTS):
+            words[0::2, column] = scales.fine_reference if reference else scales.fine_zero
+            words[1::2, column] = (scales.coarse_reference if reference else scales.coarse_zero) | 1
+        words[:, 3] = self.voltage_counts(self.main_voltage_v)
+        return words
+
+
+class Monsoon:
+    """The firmware: commands, packets, and the sample clock."""
+
+    def __init__(
+        self,
+        line: Line,
+        supply: SupplyReader,
+        instrument: Instrument,
+        faults: Iterable[Fault],
+        origin_ns: int,
+        drift_ppm: float,
+        phase: float,
+        serial_number: int,
+        seed: int,
+    ) -> None:
+        self._line = line
+        self._supply = supply
+        self._instrument = instrument
+        self._origin_ns = origin_ns
+        self._period_ns = _SAMPLE_NS / (1.0 + drift_ppm * 1e-6)
+        self._phase = phase
+        self._serial_number = serial_number
+        self._random = random.Random(f"{seed} packets")
+        self._scanner = wire.CommandScanner()
+        self._registers: dict[int, int] = {}
+        self._next = 0
+        self._last = 0
+        """first sample not yet taken, first sample not to be taken"""
+        self._ends_ns = np.empty(0, np.int64)
+        self._words = np.empty((0, 4), np.int32)
+        self._packet_size = 0
+        self._sequence = 0
+        self._packets = 0
+        self._stale = [wire.data_packet(11, output_on=True, tripped=False, kind=wire.DATA, samples=bytes(8))]
+        self._calibrate_every_ns = 0
+        self._calibrate_ns = 0
+        self._deaf_until_ns = 0
+        self._agenda = Agenda()
+        actions = {"gap": self._gap, "trip": self._trip}
+        self._faults = Faults(faults, {**program.line_fault_actions(line), **actions}, self._agenda)
+        self._faults.begin(origin_ns, streaming=False)
+
+    @property
+    def idle(self) -> bool:
+        """True when it neither streams nor has anything coming."""
+        return not (self._instrument.sampling or self._agenda)
+
+    def receive(self, data: bytes, time_ns: int) -> None:
+        """Carry out commands when life has come that far."""
+        for payload in self._scanner.scan(data, time_ns):
+            self._agenda.at(time_ns, partial(self._obey, payload))
+
+    def advance(self, time_ns: int) -> None:
+        """Live until `time_ns`."""
+        self._supply.refresh()
+        self._agenda.live_until(time_ns, self._stream_until)
+        self._supply.forget_before(time_ns - _HISTORY_NS)
+
+    def _obey(self, payload: bytes, time_ns: int) -> None:
+        if payload[0] == _WRITE and len(payload) == 3:
+            self._write(payload[1], payload[2], time_ns)
+        elif payload[0] == _START and len(payload) == 7:
+            self._start(int.from_bytes(payload[1:5], "big"), int.from_bytes(payload[5:7], "big"), time_ns)
+        elif payload[0] == _STOP:
+            self._last = min(self._last, self._next + _STOP_SAMPLES)
+
+    def _write(self, register: int, value: int, time_ns: int) -> None:
+        if register == _GET_STATUS:
+            self._line.post(time_ns, self._status(time_ns).packet())
+        elif register == _SET_VOLTAGE:
+            self._instrument.set_main(value)
+        elif register == _PASSTHROUGH:
+            self._instrument.passthrough = value
+        else:
+            self._registers[register] = value
+
+    def _status(self, time_ns: int) -> wire.Status:
+        now_ns = np.array([time_ns])
+        main, usb, aux, main_voltage = self._instrument.samples(now_ns - _SAMPLE_NS, now_ns)[0].tolist()
+        return wire.Status(
+            currents=(main, usb, aux),
+            main_voltage=main_voltage,
+            output_voltage_setting=self._instrument.main_setting,
+            serial_number=self._serial_number,
+            power_up_current_limit=self._limit(_START_UP_LIMIT),
+            run_time_current_limit=self._limit(_RUN_TIME_LIMIT),
+            passthrough=self._instrument.passthrough,
+            hardware_revision=self._instrument.hardware_revision,
+        )
+
+    def _limit(self, registers: tuple[int, int]) -> int:
+        low, high = registers
+        return self._registers.get(high, 0) << 8 | self._registers.get(low, 0)
+
+    def _start(self, samples: int, calibrate_every_ms: int, time_ns: int) -> None:
+        self._instrument.sampling = True
+        self._next = self._ended_by(time_ns)
+        self._last = self._next + samples if samples != _UNLIMITED else 2**62
+        self._ends_ns, self._words = self._ends_ns[:0], self._words[:0]
+        self._sequence = 0
+        self._packet_size = self._draw_size()
+        for packet in self._stale:
+            self._line.post(time_ns, packet)
+        self._calibrate_every_ns = calibrate_every_ms * 1_000_000 or 2**62
+        self._calibrate(time_ns)
+        self._faults.begin(time_ns, streaming=True)
+
+    def _stream_until(self, time_ns: int) -> None:
+        if not self._instrument.sampling:
+            return
+        end = min(self._last, self._ended_by(time_ns))
+        if end > self._next:
+            ends = self._origin_ns + (np.arange(self._next - 1, end) + self._phase) * self._period_ns
+            ends_ns = np.rint(ends).astype(np.int64)
+            self._next = end
+            self._ends_ns = np.concatenate([self._ends_ns, ends_ns[1:]])
+            self._words = np.concatenate([self._words, self._instrument.samples(ends_ns[:-1], ends_ns[1:])])
+            self._send_whole_packets()
+        if self._next >= self._last:
+            self._instrument.sampling = False
+
+    def _ended_by(self, time_ns: int) -> int:
+        """How many samples' time has passed, since long before the program."""
+        return int((time_ns - self._origin_ns) / self._period_ns - self._phase + 1)
+
+    def _send_whole_packets(self) -> None:
+        data = self._words.astype(">i2").tobytes()
+        sent = 0
+        while len(self._ends_ns) - sent >= self._packet_size:
+            end = sent + self._packet_size
+            sent_ns = int(self._ends_ns[end - 1])
+            self._send(sent_ns, wire.DATA, data[8 * sent : 8 * end])
+            if sent_ns >= self._calibrate_ns:
+                self._calibrate(sent_ns)
+            sent = end
+            self._packet_size = self._draw_size()
+        self._ends_ns, self._words = self._ends_ns[sent:], self._words[sent:]
+
+    def _draw_size(self) -> int:
+        return 1 + int(_MOST_SAMPLES * self._random.random())
+
+    def _calibrate(self, time_ns: int) -> None:
+        self._calibrate_ns = time_ns + self._calibrate_every_ns
+        for kind, reference in ((wire.ZERO_CALIBRATION, False), (wire.REFERENCE_CALIBRATION, True)):
+            words = self._instrument.calibration(2 * self._random.randint(1, 2), reference=reference)
+            self._send(time_ns, kind, words.astype(">i2").tobytes())
+
+    def _send(self, time_ns: int, kind: int, samples: bytes) -> None:
+        """One packet; now and then an empty one before it, or its second part on its own."""
+        on, tripped = self._instrument.feeding, self._instrument.tripped
+        packet = wire.data_packet(self._sequence, output_on=on, tripped=tripped, kind=kind, samples=samples)
+        self._sequence += 1
+        if time_ns < self._deaf_until_ns:
+            return
+        self._packets += 1
+        self._stale = [*self._stale, packet][-_STALE_PACKETS:]
+        if self._packets % _EMPTY_PACKET_EVERY == 0:
+            self._line.post(time_ns, b"\0")
+        cut = self._random.randrange(1, len(packet)) if self._packets % _SPLIT_PACKET_EVERY == 0 else None
+        self._line.post(time_ns, packet, cut)
+
+    def _gap(self, time_ns: int, duration_s: float | None) -> None:
+        """Packets are lost inside the device for a while; the sequence runs on."""
+        self._deaf_until_ns = time_ns + round((duration_s or 0.1) * 1e9)
+
+    def _trip(self, time_ns: int, amount: float | None) -> None:
+        """Over-current: the output goes off until main is set to 0 and on again."""
+        self._instrument.tripped = True
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The program."""
+    parser = program.parser("An emulated Monsoon LVPM.", ("gap", "trip"))
+    add = parser.add_argument
+    add("--output", choices=OUTPUTS, default="main", help="which output the board hangs on (main)")
+    add("--output-voltage", type=float, required=True, metavar="V", help="what it regulates to; main may be set anew")
+    add("--offset-a", type=float, default=0.0, help="of the current")
+    add("--phase", type=float, help="of the sample clock, in samples; by default drawn from [0, 1)")
+    add("--hardware-revision", type=int, default=3, help="1 counts volts twice as finely (3)")
+    add("--serial-number", type=int, default=12345, help="12345")
+    options = parser.parse_args(arguments)
+    phase = random.Random(f"{options.seed} phase").random() if options.phase is None else options.phase
+    with SupplyReader(options.supply) as supply, Line(program.delivery(options), f"{options.seed} line") as line:
+        instrument = Instrument(
+            supply,
+            options.output,
+            options.output_voltage,
+            options.hardware_revision,
+            options.gain_error,
+            options.offset_a,
+            options.noise_steps,
+            options.seed,
+        )
+        monsoon = Monsoon(
+            line,
+            supply,
+            instrument,
+            options.fault,
+            program.begins_ns(options),
+            options.drift_ppm,
+            phase,
+            options.serial_number,
+            options.seed,
+        )
+        program.run(monsoon, line, options, {"device": "monsoon-lvpm", "output": options.output, "phase": phase})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""What every emulated meter's program has in common: its options, its ready line, and its two ways of living.
+
+Paced, it lives in real time and looks at the supply `lag` behind, by when the board has written what it drew. Stepped,
+it has no clock: each line `advance TIME_NS` on stdin is answered `ok TIME_NS` when all that is due by then was
+delivered. Either way it ends when stdin does, so a controller that was killed leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Collection, Mapping
+from functools import partial
+from types import FrameType
+from typing import Protocol
+
+from testbed.virtual.meters.agenda import FaultAction, parse_fault
+from testbed.virtual.meters.line import Delivery, Line
+
+LINE_FAULTS = ("drop", "corrupt", "litter", "unplug")
+
+_PACE_NS = 4_000_000
+_IDLE_NS = 50_000_000
+_STDIN = 0
+
+
+class Device(Protocol):
+    """A meter, living in host time: the time axis of the supply file."""
+
+    def receive(self, data: bytes, time_ns: int) -> None:
+        """Take bytes from the controller, which arrived at `time_ns`."""
+
+    def advance(self, time_ns: int) -> None:
+        """Live until `time_ns`."""
+
+    @property
+    def idle(self) -> bool:
+        """True when it does nothing until the controller writes or a fault comes."""
+
+
+def parser(description: str, fault_kinds: Collection[str]) -> argparse.ArgumentParser:
+    """A parser with the options every meter has."""
+    options = argparse.ArgumentParser(description=description)
+    add = options.add_argument
+    add("--supply", required=True, metavar="FILE", help="the board's power, as testbed.virtual.supply writes it")
+    add("--seed", type=int, default=0, help="decides all that is random")
+    add("--drift-ppm", type=float, default=0.0, help="how much the meter's clock gains on the host's")
+    add("--gain-error", type=float, default=0.0, help="of the current, relative")
+    add("--noise-steps", type=float, default=0.5, help="rms of the converter's noise, in its own steps (0.5)")
+    add("--latency-ms", type=float, default=1.0, help="the least time bytes are under way (1)")
+    add("--jitter-ms", type=float, default=1.0, help="on top of it, uniform from 0 (1)")
+    add(
+        "--lag-ms",
+        type=float,
+        default=10.0,
+        help="how far behind the supply is read; part of the samples' latency (10)",
+    )
+    add("--queue-bytes", type=int, default=4096, help="what the meter holds for a reader that stalls (4096)")
+    add("--stepped", action="store_true", help="take the time from stdin; no lag, and no queue that overflows")
+    add(
+        "--fault",
+        action="append",
+        default=[],
+        type=partial(parse_fault, kinds=(*LINE_FAULTS, *fault_kinds)),
+        metavar="KIND@TIME[:AMOUNT]",
+        help=f"{', '.join((*LINE_FAULTS, *fault_kinds))}; TIME in seconds, +TIME from the stream's first start",
+    )
+    return options
+
+
+def begins_ns(options: argparse.Namespace) -> int:
+    """The host's time at which the device comes to life."""
+    return 0 if options.stepped else time.monotonic_ns()
+
+
+def delivery(options: argparse.Namespace) -> Delivery:
+    """How the options have bytes delivered."""
+    return Delivery(
+        latency_ns=round(options.latency_ms * 1e6),
+        jitter_ns=round(options.jitter_ms * 1e6),
+        lag_ns=0 if options.stepped else round(options.lag_ms * 1e6),
+        queue_bytes=None if options.stepped else options.queue_bytes,
+    )
+
+
+def line_fault_actions(line: Line) -> dict[str, FaultAction]:
+    """The faults of the cable."""
+    return {
+        "drop": lambda time_ns, packets: line.drop(round(packets or 1)),
+        "corrupt": lambda time_ns, packets: line.corrupt(round(packets or 1)),
+        "litter": lambda time_ns, count: line.litter(time_ns, round(count or 16)),
+        "unplug": lambda time_ns, amount: line.unplug(),
+    }
+
+
+def run(device: Device, line: Line, options: argparse.Namespace, about: Mapping[str, object]) -> None:
+    """Print the ready line and live until stdin ends or a signal says so."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)
+    how = delivery(options)
+    ready = {
+        "port": line.port,
+        "pid": os.getpid(),
+        "seed": options.seed,
+        "drift_ppm": options.drift_ppm,
+        "lag_s": how.lag_ns * 1e-9,
+        "latency_s": how.latency_ns * 1e-9,
+        "jitter_s": how.jitter_ns * 1e-9,
+        "least_sample_latency_s": (how.lag_ns + how.latency_ns) * 1e-9,
+        "queue_bytes": how.queue_bytes,
+    }
+    _say(json.dumps({**ready, **about}))
+    if options.stepped:
+        _live_stepped(device, line)
+    else:
+        _live_paced(device, line, how.lag_ns)
+
+
+def _live_paced(device: Device, line: Line, lag_ns: int) -> None:
+    wake_ns = time.monotonic_ns()
+    while True:
+        pause_ns = _IDLE_NS if device.idle and line.idle else _PACE_NS
+        wake_ns = max(wake_ns + pause_ns, time.monotonic_ns())
+        poll = select.poll()
+        poll.register(_STDIN, select.POLLIN)
+        if line.fileno() >= 0:
+            poll.register(line, select.POLLIN)
+        ready = poll.poll((wake_ns - time.monotonic_ns()) / 1e6)
+        now_ns = time.monotonic_ns()
+        if any(file == _STDIN for file, _ in ready) and not os.read(_STDIN, 4096):
+            return
+        if data := line.receive():
+            device.receive(data, now_ns)
+        device.advance(now_ns - lag_ns)
+        line.deliver(now_ns)
+
+
+def _live_stepped(device: Device, line: Line) -> None:
+    now_ns = 0
+    commands = bytearray()
+    while True:
+        # What the port would not take goes out as the reader makes room.
+        poll = select.poll()
+        poll.register(_STDIN, select.POLLIN)
+        if line.stuck and line.fileno() >= 0:
+            poll.register(line, select.POLLOUT)
+        ready = poll.poll()
+        line.deliver(now_ns)
+        if not any(file == _STDIN for file, _ in ready):
+            continue
+        if not (data := os.read(_STDIN, 4096)):
+            return
+        *whole, rest = (commands + data).split(b"\n")
+        commands = rest
+        for command in whole:
+            now_ns = _step(device, line, now_ns, command.decode())
+
+
+def _step(device: Device, line: Line, now_ns: int, command: str) -> int:
+    word, _, time_ns = command.partition(" ")
+    if word != "advance" or not time_ns.isdigit() or int(time_ns) < now_ns:
+        raise SystemExit(f"{command!r} is no step from {now_ns} ns: write 'advance TIME_NS'; time does not go back")
+    if data := line.receive():
+        device.receive(data, now_ns)
+    device.advance(int(time_ns))
+    line.deliver(int(time_ns))
+    _say(f"ok {time_ns}")
+    return int(time_ns)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(0)
