@@ -1,0 +1,150 @@
+"""Joules over a window of a trace, with a standard uncertainty built from its causes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from power.curve import Curve
+from power.errors import TraceIncomplete, WindowTooShort
+from power.monitor import MonitorSpec
+from power.samples import Samples
+
+LEAST_PRESENT = 0.9
+"""a window with a smaller fraction of its samples present has no energy"""
+LONGEST_GAP = 0.05
+"""the longest run of lost samples bridged by a straight line, as a fraction of the window"""
+REACH = 3.0
+"""how many standard uncertainties of the clock the trace must extend beyond the window"""
+
+
+@dataclass(frozen=True, slots=True)
+class Energy:
+    """The energy of one window. Standard uncertainties are one standard deviation (k = 1)."""
+
+    energy_j: float
+    standard_uncertainty_j: float
+    budget_j: Mapping[str, float]
+    """cause -> its standard uncertainty: sampling, edges, clock, gain, offset, quantisation, missing"""
+    present: float
+    """fraction of the window's samples that arrived"""
+    window_s: float
+    mean_power_w: float
+    peak_power_w: float
+    """of the samples in the window"""
+    baseline_power_w: float | None = None
+    """mean power of the idle guards; None without guards"""
+    idle_subtracted_j: float | None = None
+    """energy less the baseline over the window; the meter's offset is not in it"""
+    idle_subtracted_standard_uncertainty_j: float | None = None
+
+
+def cut(
+    samples: Samples,
+    start_ns: int,
+    end_ns: int,
+    spec: MonitorSpec,
+    *,
+    clock_uncertainty_s: float = 0.0,
+    pad_s: float = 0.0,
+    guard_s: float = 0.0,
+) -> Energy:
+    """The energy between two moments of the controller's clock, from one channel's samples.
+
+    `clock_uncertainty_s` is the standard uncertainty of the window's place on the trace's clock. Where the board idles
+    for `guard_s` on both sides of the window, give `guard_s` and a `pad_s` below it: the integral then runs from
+    `pad_s` before the start to `pad_s` after the end, less the baseline measured in the rest of each guard over that
+    side's pad, which makes the result insensitive to the clock and catches a slow return to idle.
+
+    Raises `WindowTooShort`, and `TraceIncomplete` when the trace does not cover the window or lost too much of it.
+    """
+    window_s = (end_ns - start_ns) * 1e-9
+    if window_s < spec.shortest_window_s * (1 - 1e-9):
+        repetitions = math.ceil(spec.shortest_window_s / window_s) if window_s > 0 else 1
+        raise WindowTooShort(window_s, spec.shortest_window_s, repetitions, spec.name)
+    if (pad_s or guard_s) and not 0 < pad_s < guard_s:
+        raise ValueError(f"pad_s must lie between 0 and guard_s, got pad_s={pad_s:g}, guard_s={guard_s:g}")
+    reach_s = max(guard_s, pad_s + REACH * clock_uncertainty_s)
+    curve = Curve.around(samples, start_ns, spec, -reach_s, window_s + reach_s)
+    start_s, end_s = -pad_s, window_s + pad_s
+    present = _require_present(curve, start_s, end_s, spec.name)
+    idle = Idle.beside(curve, window_s, pad_s, guard_s) if guard_s else None
+
+    energy_j = float(curve.joules(start_s, end_s)) - (idle.padding_j if idle else 0.0)
+    budget = {
+        "sampling": curve.sampling(start_s, end_s),
+        "edges": math.hypot(curve.edge(start_s), curve.edge(end_s), idle.padding_uncertainty_j if idle else 0.0),
+        "clock": curve.clock(start_s, end_s, clock_uncertainty_s),
+        "gain": spec.gain_standard_uncertainty * abs(energy_j),
+        "offset": spec.offset_standard_uncertainty_w * window_s,
+        "quantisation": curve.quantisation(0.0, window_s, spec.power_lsb_w),
+        "missing": curve.missing(start_s, end_s),
+    }
+    energy = Energy(
+        energy_j=energy_j,
+        standard_uncertainty_j=math.hypot(*budget.values()),
+        budget_j=budget,
+        present=present,
+        window_s=window_s,
+        mean_power_w=energy_j / window_s,
+        peak_power_w=float(curve.power_w[curve.within(0.0, window_s)].max()),
+    )
+    return idle.subtract_from(energy, spec) if idle else energy
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """The power of the idle board just before and just after a window, and what the pads owe to it."""
+
+    baseline_w: float
+    baseline_uncertainty_w: float
+    padding_j: float
+    """baseline energy of both pads"""
+    padding_uncertainty_j: float
+
+    @staticmethod
+    def beside(curve: Curve, window_s: float, pad_s: float, guard_s: float) -> Idle:
+        """From the guards [-guard, -pad] and [window + pad, window + guard]. Raises `TraceIncomplete` on a bare one."""
+        before = curve.power_w[(curve.middle_s > -guard_s) & (curve.middle_s < -pad_s)]
+        after = curve.power_w[(curve.middle_s > window_s + pad_s) & (curve.middle_s < window_s + guard_s)]
+        if min(len(before), len(after)) < 2:
+            raise TraceIncomplete(f"fewer than 2 samples of the idle board on a side; widen guard_s={guard_s:g}")
+        before_w, after_w = float(before.mean()), float(after.mean())
+        # The mean of a guard stands for its pad: the noise of both counts, and so does a drift between the guards.
+        noise_w = [float(guard.std(ddof=1)) / math.sqrt(len(guard)) for guard in (before, after)]
+        beside_pad = math.sqrt(1.0 + (guard_s - pad_s) / pad_s)
+        drift_w = abs(after_w - before_w) / math.sqrt(12.0)
+        return Idle(
+            baseline_w=(before_w + after_w) / 2,
+            baseline_uncertainty_w=math.hypot(noise_w[0] / 2, noise_w[1] / 2, drift_w),
+            padding_j=pad_s * (before_w + after_w),
+            padding_uncertainty_j=pad_s * math.hypot(noise_w[0] * beside_pad, noise_w[1] * beside_pad, drift_w),
+        )
+
+    def subtract_from(self, energy: Energy, spec: MonitorSpec) -> Energy:
+        """The energy with its idle-subtracted part: the offset cancels, the baseline brings its own uncertainty."""
+        subtracted_j = energy.energy_j - self.baseline_w * energy.window_s
+        causes = {cause: value for cause, value in energy.budget_j.items() if cause not in ("gain", "offset")}
+        baseline_u_w = math.hypot(self.baseline_uncertainty_w, spec.power_lsb_w / math.sqrt(12.0))
+        uncertainty_j = math.hypot(
+            *causes.values(), spec.gain_standard_uncertainty * subtracted_j, baseline_u_w * energy.window_s
+        )
+        return replace(
+            energy,
+            baseline_power_w=self.baseline_w,
+            idle_subtracted_j=subtracted_j,
+            idle_subtracted_standard_uncertainty_j=uncertainty_j,
+        )
+
+
+def _require_present(curve: Curve, start_s: float, end_s: float, name: str) -> float:
+    """Fraction of samples present. Raises `TraceIncomplete` when too many are missing, or too many in a row."""
+    present = curve.present(start_s, end_s)
+    gap_s = curve.longest_gap_s(start_s, end_s)
+    if present < LEAST_PRESENT or gap_s > LONGEST_GAP * (end_s - start_s):
+        raise TraceIncomplete(
+            f"{name} lost {1 - present:.1%} of the window's samples, up to {gap_s * 1e3:.3g} ms in a row; at most "
+            f"{1 - LEAST_PRESENT:.0%}, and {LONGEST_GAP:.0%} of the window in a row, can be bridged: measure again"
+        )
+    return present

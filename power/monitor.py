@@ -1,0 +1,79 @@
+"""What every power monitor is: a source of samples that says how good they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from power.clock import ClockFit
+from power.samples import Samples
+
+
+class Kind(str, Enum):
+    """How a sample comes about."""
+
+    INSTANTANEOUS = "instantaneous"
+    """the power at one moment"""
+    AVERAGING = "averaging"
+    """the mean over the sample's aperture"""
+    COUNTING = "counting"
+    """the difference of an energy counter, divided by its period"""
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorSpec:
+    """How well a monitor measures. Standard uncertainties are one standard deviation (k = 1)."""
+
+    name: str
+    """as it stands in messages: kind and port"""
+    rate_hz: float
+    """samples per second"""
+    channels: tuple[str, ...]
+    """name of channel i"""
+    kind: Kind
+    aperture_s: float
+    """the time one sample averages over, which ends at its `time_ns`"""
+    power_lsb_w: float
+    """step of the power readings"""
+    gain_standard_uncertainty: float
+    """of the reading, relative"""
+    offset_standard_uncertainty_w: float
+    shortest_window_s: float
+    """the shortest window whose energy it can tell"""
+    mark_lines: int = 0
+    """input lines whose level comes with every sample"""
+
+    @property
+    def period_s(self) -> float:
+        return 1.0 / self.rate_hz
+
+
+class PowerMonitor(Protocol):
+    """One meter. `open`, `start`, `read` again and again, `stop`, `close`, all from one thread at a time.
+
+    Every method may raise `power.errors.PowerError`; after a `TransientError`, close and begin again.
+    """
+
+    @property
+    def spec(self) -> MonitorSpec:
+        """Known before `open`; the rate may be refined once samples come."""
+
+    @property
+    def clock(self) -> ClockFit:
+        """How the meter's time is mapped to the controller's, as known now; meaningful once samples come."""
+
+    def open(self) -> None:
+        """Take the port, find the right device there, bring it to a known state."""
+
+    def start(self) -> None:
+        """Begin sampling."""
+
+    def read(self) -> Samples:
+        """What has come since the last call, after a short bounded wait; may be empty. Only valid samples."""
+
+    def stop(self) -> None:
+        """End sampling and drain the wire."""
+
+    def close(self) -> None:
+        """Give the port back. Always safe, twice too."""
