@@ -1,7 +1,7 @@
 """The paper's execution environments, by their names (Kim & Wu, MICRO 2020, as recalled).
 
-The paper gives them in words; the numbers are this testbed's. Signals: -58 dBm is regular, -82 dBm weak (the paper's edge is
--80 dBm); D3's spread reaches across that edge.
+The paper gives them in words; the numbers are this testbed's. Signals: -58 dBm is regular, -82 dBm weak (the paper's
+edge is -80 dBm); D3's spread reaches across that edge.
 """
 
 from __future__ import annotations

@@ -221,7 +221,7 @@ class Runner:
         return OutcomeRecord(**told["outcome"]), RewardRecord(**told["reward"]) if told["reward"] else None
 
     def _prepare_policies(self) -> None:
-        """Calibrate the on-board estimator on the profile trials, build the policies, and bring them to where the store is."""
+        """Calibrate the on-board estimator on the profile, build the policies, bring them to where the store is."""
         profile = [trial for trial in self._store.trials if trial.kind == "profile" and trial.outcome == "ok"]
         records = [_profile_record(trial) for trial in profile if trial.energy is not None]
         if records:

@@ -136,7 +136,10 @@ class Agent:
         return dict(self._board.set_air(condition))
 
     def trial(self, workload: str, who: dict[str, Any], window: dict[str, Any], index: int) -> dict[str, Any]:
-        """Observe, decide, run. `who` is {"policy": name, "again": whether to repeat its last decision}, or {"action": {...}}."""
+        """Observe, decide, run.
+
+        `who` is {"policy": name, "again": whether to repeat its last decision}, or {"action": {...}}.
+        """
         task = self._tasks[workload]
         telemetry = self._board.observe()
         state = State(task, telemetry.co_cpu, telemetry.co_memory, telemetry.rssi_dbm, telemetry.peer_rssi_dbm)

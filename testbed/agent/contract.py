@@ -52,6 +52,8 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Result:
+    """One inference: what came out, and when, on the board's clock."""
+
     outputs: Tensors
     start_ns: int
     end_ns: int
@@ -59,6 +61,8 @@ class Result:
 
 
 class Session(Protocol):
+    """A model loaded on a target at a precision."""
+
     def warm(self, inputs: Sequence[Tensors]) -> None:
         """Run what must not be timed: first-run allocation, outputs a virtual processor hands out later."""
 
@@ -69,6 +73,8 @@ class Session(Protocol):
 
 
 class Target(Protocol):
+    """A place an inference can run."""
+
     def load(self, model: Model, precision: str) -> Session: ...
 
 
@@ -94,6 +100,8 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Telemetry:
+    """What the board sees of itself and its surroundings."""
+
     co_cpu: float
     """CPU utilisation of everything but the agent, 0..1"""
     co_memory: float
@@ -115,6 +123,8 @@ class CoRun:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
+    """What board this is and what it can do."""
+
     model: str
     serial: str
     processors: Mapping[str, Sequence[str]]

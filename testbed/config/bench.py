@@ -49,7 +49,7 @@ class Bench(Strict):
     """absent: energy is not measured"""
     link: LinkSettings | None = None
     """absent: the network is left as it is"""
-    endpoints: dict[Literal["cloud", "edge"], Endpoint] = {}
+    endpoints: dict[Literal["cloud", "edge"], Endpoint] = Field(default_factory=dict)
 
     @property
     def provenance(self) -> Literal["virtual", "measured"]:

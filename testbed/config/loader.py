@@ -84,6 +84,14 @@ def _explain(path: Path, root: yaml.Node | None, schema: type[BaseModel], proble
         return f"{where}: unknown key; {hint}"
     if kind == "missing":
         return f"{where}: is missing"
+    if kind == "union_tag_invalid":
+        known = [tag.strip(" '") for tag in problem["ctx"]["expected_tags"].split(",")]
+        found = problem["ctx"]["tag"]
+        near = get_close_matches(found, known, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(known)}"
+        return f"{where}.kind: there is no kind '{found}'; {hint}"
+    if kind == "union_tag_not_found":
+        return f"{where}: 'kind' is missing"
     message = str(problem["msg"]).removeprefix("Value error, ")
     given = problem["input"]
     shown = f" (found {given!r})" if isinstance(given, str | int | float | bool) and repr(given) not in message else ""

@@ -66,7 +66,7 @@ class PolicyUse(Strict):
 
     name: str
     trials: int = Field(ge=1)
-    options: dict[str, float | int | str] = {}
+    options: dict[str, float | int | str] = Field(default_factory=dict)
     """the policy's own options; see the reference of policies"""
     energy: Literal["estimator", "monitor"] = "estimator"
     """where the energy in its reward comes from"""

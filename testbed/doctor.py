@@ -1,0 +1,126 @@
+"""Looks a bench over before it is trusted: wiring, the board's agent, clocks, the meter, endpoints, disk."""
+
+from __future__ import annotations
+
+import shutil
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from power import PowerError
+
+from testbed.config import Bench, Endpoint
+from testbed.errors import TestbedError
+from testbed.meter import Meter
+from testbed.opening import OpenBench, open_bench
+from testbed.wiring import wiring_problems
+
+LOOK_S = 1.0
+"""how long the meter is watched"""
+LEAST_FREE_BYTES = 1 << 30
+CLOCK_WANTED_S = 0.5e-3
+"""a mark known worse than this widens the energy of short windows"""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at."""
+
+    what: str
+    verdict: Literal["ok", "doubtful", "wrong"]
+    detail: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+def examine(bench: Bench) -> Iterator[Finding]:
+    """Findings as they come; a wrong one may make later ones impossible, and they are then left out."""
+    if problems := wiring_problems(bench):
+        yield from (Finding("wiring", "wrong", problem) for problem in problems)
+        return
+    yield Finding("wiring", "ok", _wiring(bench))
+    yield _disk()
+    for name, endpoint in bench.endpoints.items():
+        yield _endpoint(name, endpoint)
+    try:
+        with open_bench(bench, seed=0) as opened:
+            yield _agent(opened)
+            yield _board_clock(opened)
+            if opened.monitor is None:
+                yield Finding("monitor", "doubtful", "none: energy will not be measured")
+            else:
+                with Meter(opened.monitor) as meter:
+                    yield from _meter(meter, opened)
+    except (TestbedError, PowerError) as error:
+        yield Finding("bench", "wrong", str(error))
+
+
+def _wiring(bench: Bench) -> str:
+    draw = bench.board.draw
+    known = "the board's limits are not known: name its model" if draw is None else draw.source
+    return f"{bench.board.supply_voltage_v:g} V supply; {known}"
+
+
+def _disk() -> Finding:
+    free = shutil.disk_usage(Path.cwd()).free
+    verdict: Literal["ok", "doubtful"] = "ok" if free >= LEAST_FREE_BYTES else "doubtful"
+    return Finding("disk", verdict, f"{free / 1e9:.1f} GB free here; an hour at 5 kHz takes about 0.5 GB")
+
+
+def _endpoint(name: str, endpoint: Endpoint) -> Finding:
+    what = f"endpoint {name}"
+    if endpoint.url is None:
+        return Finding(what, "ok", f"will be started on this host ({endpoint.serve})")
+    try:
+        with urllib.request.urlopen(f"{endpoint.url}/v2/health/ready", timeout=endpoint.timeout_s) as answer:
+            return Finding(what, "ok", f"{endpoint.url} is ready (HTTP {answer.status})")
+    except OSError as error:
+        return Finding(what, "wrong", f"{endpoint.url} does not answer /v2/health/ready: {error}; start the server")
+
+
+def _agent(opened: OpenBench) -> Finding:
+    hello, identity = opened.agent.hello, opened.identity
+    processors = ", ".join(f"{name} ({', '.join(p)})" for name, p in identity["processors"].items())
+    return Finding(
+        "agent", "ok", f"{identity['model']}: {processors}; Python {hello['python']}, numpy {hello['numpy']}"
+    )
+
+
+def _board_clock(opened: OpenBench) -> Finding:
+    fit = opened.board_clock.update()
+    uncertainty_s = fit.standard_uncertainty_s
+    good = uncertainty_s <= CLOCK_WANTED_S
+    advice = "" if good else "; the network between controller and board is slow: windows must be longer"
+    return Finding("board clock", "ok" if good else "doubtful", f"mapped to ±{uncertainty_s * 1e6:.0f} us{advice}")
+
+
+def _meter(meter: Meter, opened: OpenBench) -> Iterator[Finding]:
+    meter.settle(opened.now_ns())
+    begun_ns = opened.now_ns()
+    meter.recorder.wait_until(begun_ns + round(LOOK_S * 1e9), LOOK_S + 3.0)
+    samples = meter.recorder.between(begun_ns, begun_ns + round(LOOK_S * 1e9))
+    spec = meter.spec
+    expected = int(samples.index[-1] - samples.index[0]) + 1 if len(samples) else 0
+    lost = expected - len(samples)
+    rate_hz = len(samples) / LOOK_S
+    near = abs(rate_hz - spec.rate_hz) <= 0.1 * spec.rate_hz
+    yield Finding(
+        "monitor",
+        "ok" if near and not lost else "doubtful",
+        f"{spec.name}: {rate_hz:.0f} samples/s ({spec.rate_hz:.0f} nominal), {lost} lost; "
+        f"shortest window {spec.shortest_window_s * 1e3:.3g} ms",
+    )
+    mean_w = float(np.mean(samples.power_w))
+    draw = opened.bench.board.draw
+    plausible = 0.1 < mean_w and (draw is None or mean_w < draw.power_w)
+    advice = "" if plausible else "; is the meter in the board's supply line, and the shunt's value right?"
+    yield Finding("power", "ok" if plausible else "wrong", f"{mean_w:.2f} W now{advice}")
+    clock = meter.clock
+    yield Finding(
+        "meter clock", "ok", f"mapped to ±{clock.standard_uncertainty_s * 1e6:.0f} us, drift {clock.drift * 1e6:+.1f} ppm"
+    )

@@ -1,0 +1,196 @@
+"""A whole experiment: a suite on a bench into a run folder, from the start or from where it broke off."""
+
+from __future__ import annotations
+
+import io
+import logging
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from results import RunHeader, RunStore
+from scheduler import policies
+from scheduler.contract import REMOTE_TARGETS, Action
+
+from testbed.actions import resolve_actions
+from testbed.config import Bench, Suite, Workload, bench_schema
+from testbed.environments import resolve_environment
+from testbed.errors import BenchError
+from testbed.meter import Meter
+from testbed.models import zoo
+from testbed.opening import OpenBench, open_bench, serving
+from testbed.plan import build_plan
+from testbed.runner import Runner, Watcher
+
+_log = logging.getLogger(__name__)
+
+_VERSIONED = ("edge-energy-testbed", "numpy", "onnx", "onnxruntime", "pyarrow", "pyserial", "execnet")
+_CHUNK_S = 120.0
+"""bound on sending one model file to the board"""
+
+
+class Audience(Watcher, Protocol):
+    """Who is told what goes on before and between the trials."""
+
+    def step(self, text: str) -> None: ...
+
+    def run_begins(self, store: RunStore, meter: Meter | None) -> None: ...
+
+
+def start(bench: Bench, suite: Suite, seed: int, out: Path, audience: Audience) -> Path:
+    """Run a suite from the beginning; returns the run folder, made under `out`.
+
+    The folder appears once everything the suite needs was found to be there.
+    """
+    _require_policies(suite)
+
+    def create() -> RunStore:
+        stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S")
+        plan = [trial.as_dict() for trial in build_plan(suite, seed)]
+        return RunStore.create(out / f"{suite.name}-{bench.name}-{stamp}", _header(bench, suite, seed), plan)
+
+    return _carry_out(bench, suite, seed, create, audience)
+
+
+def resume(folder: Path, audience: Audience) -> Path:
+    """Finish a run that broke off: the same plan, in the same order, from the first trial that is not on record."""
+    with RunStore.open_for_resume(folder) as store:
+        bench = bench_schema().model_validate(store.header.bench)
+        suite = Suite.model_validate(store.header.suite)
+        return _carry_out(bench, suite, store.header.seed, lambda: nullcontext(store), audience)
+
+
+def _carry_out(
+    bench: Bench,
+    suite: Suite,
+    seed: int,
+    open_store: Callable[[], AbstractContextManager[RunStore]],
+    audience: Audience,
+) -> Path:
+    models = _prepare_models(suite, audience.step)
+    audience.step(f"opening {bench.name}")
+    with open_bench(bench, seed) as opened:
+        actions = resolve_actions(
+            suite.actions, opened.processors(), opened.identity["frequencies_hz"], opened.board_name
+        )
+        with serving(bench, _served(models, actions), seed) as urls:
+            for name, url in urls.items():
+                opened.agent.ask("endpoint", name=name, url=url, timeout_s=bench.endpoints[name].timeout_s)
+            _bring_to_board(opened, suite, models, actions, seed, audience.step)
+            with open_store() as store, _metering(opened) as meter:
+                audience.run_begins(store, meter)
+                Runner(opened, meter, suite, actions, store, audience).run()
+                store.finish()
+                return store.path
+
+
+def _metering(opened: OpenBench) -> AbstractContextManager[Meter | None]:
+    return nullcontext() if opened.monitor is None else Meter(opened.monitor)
+
+
+def _require_policies(suite: Suite) -> None:
+    for use in suite.policies:
+        policies.require(use.name, use.options)
+
+
+def _prepare_models(suite: Suite, on_step: Callable[[str], None]) -> dict[str, zoo.PreparedModel]:
+    """The model of each workload, in every precision that some action uses."""
+    precisions = sorted({text.partition("/")[2].partition("@")[0] for text in suite.actions})
+    return {workload.name: _prepare_model(workload, precisions, on_step) for workload in suite.workloads}
+
+
+def _prepare_model(workload: Workload, precisions: Sequence[str], on_step: Callable[[str], None]) -> zoo.PreparedModel:
+    if isinstance(workload.model, str):
+        return zoo.prepare(workload.model, precisions, on_step=on_step)
+    if missing := sorted(set(precisions) - set(workload.model.files)):
+        raise BenchError(
+            f"workload '{workload.name}' has no file for {', '.join(missing)}, which an action uses: "
+            "add it under model.files, or leave the action out"
+        )
+    return zoo.from_files(workload.name, workload.model.files, workload.model.accuracy)
+
+
+def _served(models: Mapping[str, zoo.PreparedModel], actions: Sequence[Action]) -> dict[str, Path]:
+    """What the endpoints must serve: `<model>-<precision>` -> file."""
+    precisions = {action.precision for action in actions if action.target in REMOTE_TARGETS}
+    return {
+        f"{model.name}-{precision}": model.files[precision] for model in models.values() for precision in precisions
+    }
+
+
+def _bring_to_board(
+    opened: OpenBench,
+    suite: Suite,
+    models: Mapping[str, zoo.PreparedModel],
+    actions: Sequence[Action],
+    seed: int,
+    on_step: Callable[[str], None],
+) -> None:
+    agent = opened.agent
+    agent.ask("actions", actions=[asdict(action) for action in actions])
+    for workload in suite.workloads:
+        model = models[workload.name]
+        on_step(f"sending {model.name} to the board")
+        for precision, digest in model.sha256.items():
+            if not agent.ask("has_model", sha256=digest):
+                content = model.files[precision].read_bytes()
+                agent.ask("put_model", timeout_s=_CHUNK_S, sha256=digest, content=content)
+        agent.ask(
+            "workload",
+            name=workload.name,
+            network={
+                "name": model.name,
+                "conv_layers": model.counts.conv_layers,
+                "fc_layers": model.counts.fc_layers,
+                "rc_layers": model.counts.rc_layers,
+                "macs": model.counts.macs,
+            },
+            files=dict(model.sha256),
+            bytes_moved=dict(model.bytes_moved),
+            inputs=[_packed(tensors) for tensors in model.inputs(workload.inputs, seed)],
+            constraints={
+                "qos_s": workload.qos_s,
+                "period_s": workload.period_s,
+                "accuracy_target": workload.accuracy_target,
+                "accuracy": {precision: accuracy.value for precision, accuracy in model.accuracy.items()},
+            },
+        )
+        for target, precision in sorted({(action.target, action.precision) for action in actions}):
+            on_step(f"loading {model.name} on {target} at {precision}")
+            agent.ask("load", timeout_s=600.0, workload=workload.name, target=target, precision=precision)
+
+
+def _packed(tensors: Mapping[str, np.ndarray[Any, Any]]) -> bytes:
+    content = io.BytesIO()
+    np.savez(content, **tensors)
+    return content.getvalue()
+
+
+def _header(bench: Bench, suite: Suite, seed: int) -> RunHeader:
+    resolved = suite.model_copy(update={"environments": [resolve_environment(named) for named in suite.environments]})
+    return RunHeader(
+        created=datetime.now(timezone.utc).isoformat(),
+        bench=bench.model_dump(mode="json"),
+        suite=resolved.model_dump(mode="json"),
+        seed=seed,
+        versions={"python": platform.python_version(), **_versions()},
+        host={"machine": platform.machine(), "system": platform.platform(), "node": platform.node()},
+        provenance=bench.provenance,
+        labels=bench.board.labels,
+    )
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _VERSIONED:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            _log.warning("the version of %s is not known", package)
+    return found

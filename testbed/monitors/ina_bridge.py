@@ -1,0 +1,94 @@
+"""`kind: ina-bridge`: an INA219 or INA226 in the supply line, read by a microcontroller on a serial port."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Literal
+
+from power import InaBridge, ina_sensor
+from pydantic import Field, model_validator
+
+from testbed.config.plugins import BoardSettings, MonitorSettings, Program
+from testbed.config.quantities import Ohms, Seconds, Volts
+
+PIN_LIMIT_V = {"ina219": 26.0, "ina226": 36.0}
+"""highest bus voltage: datasheets SBOS448, SBOS547"""
+
+
+class InaBridgeMonitor(MonitorSettings):
+    """The shunt stands in the board's supply line."""
+
+    kind: Literal["ina-bridge"]
+    sensor: Literal["ina219", "ina226"]
+    address: int = Field(default=0x40, ge=0x40, le=0x4F)
+    shunt_ohm: Ohms = Field(gt=0)
+    shunt_tolerance: float = Field(default=0.01, gt=0, le=0.1)
+    """limit of the resistor's error, relative; taken as rectangular"""
+    range_v: Volts | None = None
+    """full scale of the shunt voltage; absent: the chip's widest"""
+    conversion_s: Seconds | None = None
+    """one conversion; absent: the chip's fastest"""
+    averages: int = 1
+    supply_voltage_v: Volts = Field(gt=0)
+    """nominal voltage at the sensor"""
+
+    @model_validator(mode="after")
+    def _settings_exist(self) -> InaBridgeMonitor:
+        self.build(self.port)  # the driver knows what the chip has, and says so
+        return self
+
+    def build(self, port: str) -> InaBridge:
+        return InaBridge(
+            port,
+            shunt_ohm=self.shunt_ohm,
+            supply_v=self.supply_voltage_v,
+            sensor=self.sensor,
+            address=self.address,
+            shunt_standard_uncertainty=self.shunt_tolerance / 3**0.5,
+            range_v=self.range_v,
+            conversion_s=self.conversion_s,
+            averages=self.averages,
+        )
+
+    def emulator(self, supply: Path, supply_voltage_v: float, seed: int) -> Program:
+        """A meter somewhere within its datasheet's limits."""
+        model, rng = ina_sensor.MODELS[self.sensor], random.Random(f"{seed} ina-bridge")
+        gain = rng.uniform(-1, 1) * model.gain_limit + rng.uniform(-1, 1) * self.shunt_tolerance
+        arguments = {
+            "supply": supply,
+            "supply-voltage": supply_voltage_v,
+            "sensor": f"{self.sensor}@{self.address:#x}",
+            "shunt-ohm": self.shunt_ohm,
+            "gain-error": gain,
+            "offset-v": rng.uniform(-1, 1) * model.shunt_offset_limit_v,
+            "bus-gain-error": rng.uniform(-1, 1) * model.gain_limit,
+            "drift-ppm": rng.uniform(-50, 50),
+            "clock-offset-s": rng.uniform(0, 1000),
+            "seed": seed,
+        }
+        return Program("testbed.virtual.meters.bridge", tuple(f"--{key}={value}" for key, value in arguments.items()))
+
+    def wiring_problems(self, board: BoardSettings) -> list[str]:
+        problems = []
+        limit_v = PIN_LIMIT_V[self.sensor]
+        if board.supply_voltage_v > limit_v:
+            problems.append(
+                f"monitor: the {self.sensor} bears {limit_v:g} V at its pins, the board's supply has "
+                f"{board.supply_voltage_v:g} V; choose another sensor"
+            )
+        if abs(board.supply_voltage_v - self.supply_voltage_v) > 0.1 * board.supply_voltage_v:
+            problems.append(
+                f"monitor.supply_voltage_v: {self.supply_voltage_v:g} V at the sensor, but the board is fed with "
+                f"{board.supply_voltage_v:g} V; the shunt must stand in the board's own supply line"
+            )
+        range_v = self.range_v or max(ina_sensor.MODELS[self.sensor].ranges_v)
+        if board.draw is not None:
+            most_a = board.draw.power_w / board.supply_voltage_v
+            if most_a * self.shunt_ohm > range_v:
+                problems.append(
+                    f"monitor.shunt_ohm: the board draws up to {most_a:.2g} A, a {self.shunt_ohm * 1e3:g} mOhm shunt on "
+                    f"the {range_v * 1e3:g} mV range ends at {range_v / self.shunt_ohm:.2g} A; take at most "
+                    f"{range_v / most_a * 1e3:.2g} mOhm"
+                )
+        return problems

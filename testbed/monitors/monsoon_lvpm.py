@@ -1,0 +1,87 @@
+"""`kind: monsoon-lvpm`: a Monsoon Low Voltage Power Monitor with its stock serial firmware."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Literal
+
+from power import MonsoonLvpm, monsoon_lvpm
+from pydantic import Field, model_validator
+
+from testbed.config.plugins import BoardSettings, MonitorSettings, Program
+from testbed.config.quantities import Seconds, Volts
+
+MAIN_V = (2.01, 4.55)
+"""what the Main output can be set to: LVPM manual 1.15"""
+MOST_A = 8.0
+"""end of the current limits' scale"""
+LAG_S = 0.010
+"""how far behind its host an emulator lives; part of its delivery latency"""
+
+
+class MonsoonLvpmMonitor(MonitorSettings):
+    """Main feeds the board itself; Aux and USB sense the current of a supply whose voltage is declared."""
+
+    kind: Literal["monsoon-lvpm"]
+    channel: Literal["main", "usb", "aux"]
+    supply_voltage_v: Volts = Field(gt=0)
+    """what Main is set to, or what the supply behind Aux or USB is regulated to"""
+    supply_voltage_tolerance: float = Field(default=0.01, gt=0, le=0.1)
+    """limit of that supply's error, relative, taken as rectangular; Main's voltage is measured"""
+    delivery_latency_s: Seconds = Field(default=0.5e-3, ge=0)
+    """least time from a sample's end to its arrival at the controller"""
+    delivery_latency_standard_uncertainty_s: Seconds = Field(default=0.3e-3, gt=0)
+
+    @model_validator(mode="after")
+    def _emulators_are_late(self) -> MonsoonLvpmMonitor:
+        if self.port == "emulated" and self.delivery_latency_s < LAG_S:
+            raise ValueError(f"an emulated monitor delivers {LAG_S * 1e3:g} ms late: set delivery_latency_s above that")
+        return self
+
+    def build(self, port: str) -> MonsoonLvpm:
+        return MonsoonLvpm(
+            port,
+            supply_v=self.supply_voltage_v,
+            channel=self.channel,
+            supply_standard_uncertainty=self.supply_voltage_tolerance / 3**0.5,
+            latency_s=self.delivery_latency_s,
+            latency_standard_uncertainty_s=self.delivery_latency_standard_uncertainty_s,
+        )
+
+    def emulator(self, supply: Path, supply_voltage_v: float, seed: int) -> Program:
+        """A meter, a supply and a wire somewhere within their stated limits."""
+        rng = random.Random(f"{seed} monsoon-lvpm")
+        wire_s = self.delivery_latency_s - LAG_S + rng.uniform(-1, 1) * self.delivery_latency_standard_uncertainty_s
+        arguments = {
+            "supply": supply,
+            "output": self.channel,
+            "output-voltage": supply_voltage_v * (1 + rng.uniform(-1, 1) * self.supply_voltage_tolerance),
+            "gain-error": rng.uniform(-1, 1) * monsoon_lvpm.GAIN_LIMIT,
+            "offset-a": rng.uniform(-1, 1) * monsoon_lvpm.OFFSET_LIMIT_A,
+            "drift-ppm": rng.uniform(-50, 50),
+            "lag-ms": LAG_S * 1e3,
+            "latency-ms": max(0.0, wire_s) * 1e3,
+            "seed": seed,
+        }
+        return Program("testbed.virtual.meters.monsoon", tuple(f"--{key}={value}" for key, value in arguments.items()))
+
+    def wiring_problems(self, board: BoardSettings) -> list[str]:
+        problems = []
+        low_v, high_v = MAIN_V
+        fed_v = board.supply_voltage_v
+        if self.channel == "main" and not low_v <= fed_v <= high_v:
+            problems.append(
+                f"monitor.channel: the LVPM's Main output gives {low_v:g}-{high_v:g} V and cannot feed a board of "
+                f"{fed_v:g} V; sense its supply with Aux, with an INA226 in line, or feed it from an HVPM"
+            )
+        if abs(fed_v - self.supply_voltage_v) > 0.1 * fed_v:
+            problems.append(
+                f"monitor.supply_voltage_v: {self.supply_voltage_v:g} V, but the board is fed with {fed_v:g} V; "
+                "the meter must stand in the board's own supply line"
+            )
+        if board.draw is not None and board.draw.power_w / fed_v > MOST_A:
+            problems.append(
+                f"monitor: the board draws up to {board.draw.power_w / fed_v:.2g} A, the LVPM's scale ends at {MOST_A:g} A"
+            )
+        return problems

@@ -1,0 +1,78 @@
+"""The plan: complete, seeded, blocked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import groupby
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from testbed.config import Suite
+from testbed.plan import SIGNAL_RANGE_DBM, PlannedTrial, build_plan
+
+
+def suite(**changes: object) -> Suite:
+    return Suite.model_validate(
+        {
+            "name": "s",
+            "workloads": [
+                {"name": "a", "model": "resnet50", "qos_s": 0.05},
+                {"name": "b", "model": "mobilebert", "qos_s": 0.1},
+            ],
+            "environments": ["S1", "S4", "D3"],
+            "actions": ["cpu/fp32@max", "dla0/int8"],
+            "policies": [{"name": "cloud", "trials": 7}, {"name": "autoscale", "trials": 11}],
+            "repetitions": 3,
+            "reference": {"action": "dla0/int8", "every": 5},
+            **changes,
+        }
+    )
+
+
+def test_the_same_seed_gives_the_same_plan_and_another_seed_another() -> None:
+    assert build_plan(suite(), 1) == build_plan(suite(), 1)
+    assert build_plan(suite(), 1) != build_plan(suite(), 2)
+
+
+def test_a_plan_survives_its_own_record() -> None:
+    plan = build_plan(suite(), 3)
+    assert [PlannedTrial(**trial.as_dict()) for trial in plan] == plan
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 1000), trials=st.integers(1, 30), repetitions=st.integers(1, 5))
+def test_every_policy_gets_all_its_trials_in_every_cell(seed: int, trials: int, repetitions: int) -> None:
+    plan = build_plan(suite(policies=[{"name": "cloud", "trials": trials}], repetitions=repetitions), seed)
+    cells = Counter((t.workload, t.environment) for t in plan if t.kind == "trial")
+    assert cells == {(w, e): trials for w in "ab" for e in ("S1", "S4", "D3")}
+    assert [t.index for t in plan] == list(range(len(plan)))
+
+
+def test_a_block_holds_one_environment_and_each_round_visits_them_all() -> None:
+    plan = build_plan(suite(), 1)
+    visited = [{t.environment for t in group} for block, group in groupby(plan, lambda t: t.block) if block > 0]
+    assert all(len(environments) == 1 for environments in visited)
+    rounds = [set().union(*visited[i : i + 3]) for i in range(0, len(visited), 3)]
+    assert rounds == [{"S1", "S4", "D3"}] * 3
+
+
+def test_every_action_is_profiled_before_the_first_decision() -> None:
+    plan = build_plan(suite(profile_trials=4), 1)
+    first = next(t.index for t in plan if t.kind == "trial")
+    profiled = Counter((t.workload, t.action) for t in plan if t.kind == "profile")
+    assert all(t.index < first for t in plan if t.kind == "profile")
+    assert profiled == {(w, a): 4 for w in "ab" for a in ("cpu/fp32@max", "dla0/int8")}
+
+
+def test_the_reference_comes_back_every_k_decisions() -> None:
+    plan = [t for t in build_plan(suite(), 1) if t.block == 1 and t.kind in ("trial", "reference")]
+    for position, trial in enumerate(plan):
+        assert (trial.kind == "reference") == (position % 6 == 0)
+
+
+def test_only_a_varying_environment_varies_and_stays_within_the_table() -> None:
+    plan = build_plan(suite(), 1)
+    signals = {e: {t.rssi_dbm for t in plan if t.environment == e and t.block > 0} for e in ("S1", "S4", "D3")}
+    assert len(signals["S1"]) == len(signals["S4"]) == 1
+    assert len(signals["D3"]) > 20
+    assert all(SIGNAL_RANGE_DBM[0] <= dbm <= SIGNAL_RANGE_DBM[1] for dbm in signals["D3"])
