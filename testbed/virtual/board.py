@@ -1,0 +1,226 @@
+"""A virtual board: silicon by a law, everything else real. It lives inside the agent, on a clock of its own."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache, partial
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from testbed.agent.contract import CoRun, Identity, Observed, Setting, Telemetry
+from testbed.virtual import silicon
+from testbed.virtual.air import Air
+from testbed.virtual.catalogue import Catalogue
+from testbed.virtual.clock import VirtualClock
+from testbed.virtual.config import PROFILES, Config, read
+from testbed.virtual.networks import Work
+from testbed.virtual.processor import VirtualTarget
+from testbed.virtual.radio import Radio
+from testbed.virtual.rail import Rail
+from testbed.virtual.supply import SupplyReader
+from testbed.virtual.thermal import Thermal
+from testbed.virtual.truth import Present, Truth
+
+IDLE = CoRun(cpu=0.0, memory=0.0)
+REGULAR_AIR = Air(rssi_dbm=-58.0, rate_up_bps=49e6, rate_down_bps=49e6, delay_s=0.003, jitter_s=0.002, loss=0.0)
+"""until `set_air`: the regular signal of the suite's environments, on 802.11n HT40"""
+STEP_TOLERANCE_HZ = 1e3
+"""how far a frequency asked for may lie from a step: cpufreq counts in kHz"""
+SIGNAL_NOISE_DB = 1.5
+"""standard deviation of a reading of the signal"""
+LOAD_NOISE = (0.003, 0.03)
+"""standard deviation of a reading of a load: a fixed part, and one relative to it"""
+TEMPERATURE_STEP_C = 0.5
+
+
+def open_board(config: Mapping[str, Any]) -> VirtualBoard:
+    """The board that `config` describes (the fields of `config.Config`). Raises ValueError for a wrong one."""
+    return VirtualBoard(read(config))
+
+
+@dataclass(slots=True)
+class Overshoot:
+    """How late the host woke this process after an inference's planned end. The board's latency does not hold it."""
+
+    inferences: int = 0
+    total_ns: int = 0
+    worst_ns: int = 0
+
+    def count(self, late_ns: int) -> None:
+        """Add one."""
+        self.inferences += 1
+        self.total_ns += late_ns
+        self.worst_ns = max(self.worst_ns, late_ns)
+
+
+class VirtualBoard:
+    """Implements `Board` and `Simulated`."""
+
+    def __init__(self, config: Config) -> None:
+        profile = PROFILES[config.profile]
+        cooling = profile.cooling
+        self.profile = replace(
+            profile, cooling=replace(cooling, time_constant_s=cooling.time_constant_s * config.thermal_time_scale)
+        )
+        self.clock = VirtualClock(config.clock_offset_s, config.clock_drift_ppm)
+        self.overshoot = Overshoot()
+        self._config = config
+        self._seeds = np.random.SeedSequence(config.seed)
+        self._random, self._sensor = (np.random.default_rng(seed) for seed in self._seeds.spawn(2))
+        self._air = REGULAR_AIR
+        self._radios: list[Radio] = []
+        self._co_run = IDLE
+        self._set_hz: dict[str, float] = {}
+        self._thermal = Thermal(self.profile.cooling, config.ambient_c, self.profile.idle_w)
+        self._lived_ns = time.monotonic_ns()
+        self._lived_extra_j = 0.0
+        self._catalogue = Catalogue()
+        self._law = lru_cache(maxsize=256)(partial(silicon.inference, self.profile))
+        self.true_means = Truth(self.profile, self._present, self._catalogue.request_of)
+        with ExitStack() as stack:
+            self._rail = stack.enter_context(Rail(config.supply, self._base_w()))
+            self._supply = stack.enter_context(SupplyReader(config.supply))
+            self._open = stack.pop_all()
+
+    def identify(self) -> Identity:
+        """The profile's name, marked virtual; altered constants are part of it."""
+        scale = self._config.thermal_time_scale
+        altered = "" if scale == 1.0 else f", thermal time constant x{scale:g}"
+        processors = self.profile.processors
+        return Identity(
+            model=f"virtual {self.profile.model}{altered}",
+            serial=f"virtual-{self._config.seed}",
+            processors={name: processor.precisions for name, processor in processors.items()},
+            frequencies_hz={
+                name: processor.circuit.frequencies_hz
+                for name, processor in processors.items()
+                if len(processor.circuit.frequencies_hz) > 1
+            },
+        )
+
+    def target(self, name: str) -> VirtualTarget:
+        """Raises ValueError when the board has no such processor."""
+        return VirtualTarget(name, self.profile.processor(name), self._catalogue, self._infer)
+
+    def set(self, setting: Setting) -> Observed:
+        """Hold a processor at one of its frequency steps, or give it back; a throttling board reads back less.
+
+        Raises ValueError for what is no step.
+        """
+        circuit = self.profile.processor(setting.processor).circuit
+        if setting.frequency_hz is None:
+            self._set_hz.pop(setting.processor, None)
+            return Observed(setting.processor, None)
+        nearest_hz = min(circuit.frequencies_hz, key=lambda step: abs(step - float(setting.frequency_hz or 0.0)))
+        if len(circuit.frequencies_hz) == 1:
+            raise ValueError(f"the clock of {setting.processor} cannot be set: it runs at {nearest_hz / 1e6:g} MHz")
+        if abs(nearest_hz - setting.frequency_hz) > STEP_TOLERANCE_HZ:
+            raise ValueError(
+                f"{setting.processor} has no step at {setting.frequency_hz / 1e6:g} MHz: the nearest is "
+                f"{nearest_hz / 1e6:g} MHz"
+            )
+        self._live()
+        self._set_hz[setting.processor] = nearest_hz
+        limit_hz = circuit.throttled_hz if self._thermal.throttled else circuit.highest_hz
+        return Observed(setting.processor, min(nearest_hz, limit_hz))
+
+    def observe(self) -> Telemetry:
+        """Noisy and quantised, as a board's own readings are: to 1 % of load, 1 dBm of signal, half a degree."""
+        self._live()
+        return Telemetry(
+            co_cpu=self._read_load(self._co_run.cpu),
+            co_memory=self._read_load(self._co_run.memory),
+            rssi_dbm=self._read_signal(),
+            peer_rssi_dbm=self._read_signal(),
+            temperature_c=round(self._thermal.temperature_c / TEMPERATURE_STEP_C) * TEMPERATURE_STEP_C,
+            throttled=self._thermal.throttled,
+        )
+
+    def co_run(self, load: CoRun | None) -> CoRun:
+        """Start, change or stop the co-runner. Raises ValueError for a load outside 0..1."""
+        load = load or IDLE
+        if not (0.0 <= load.cpu <= 1.0 and 0.0 <= load.memory <= 1.0):
+            raise ValueError(f"a co-runner's loads lie in 0..1, not {load}")
+        self._live()
+        self._co_run = load
+        self._rail.set_base(self._base_w())
+        return load
+
+    def set_air(self, condition: Mapping[str, float]) -> Mapping[str, float]:
+        """Put the radio under a condition, the fields of `air.Air`. Raises TypeError for a wrong or missing one."""
+        self._air = Air(**condition)
+        for radio in self._radios:
+            radio.set_air(self._air)
+        return asdict(self._air)
+
+    def reach(self, url: str) -> str:
+        """Where the board's applications find the server at `url`: behind a radio of this board."""
+        (seed,) = self._seeds.generate_state(1) + len(self._radios)
+        radio = self._open.enter_context(Radio(url, self.profile.radio, self._play_radio, self._air, int(seed)))
+        self._radios.append(radio)
+        return radio.url
+
+    def true_energy_j(self, start_ns: int, end_ns: int) -> float:
+        """What the board drew in a window of its clock, exactly."""
+        self._supply.refresh()
+        return self._supply.energy_j(self.clock.to_host_ns(start_ns), self.clock.to_host_ns(end_ns))
+
+    def restore(self) -> None:
+        """Stop the co-runner, give every clock back, clear the air."""
+        self.co_run(None)
+        self._set_hz.clear()
+        self.set_air(asdict(REGULAR_AIR))
+
+    def __enter__(self) -> VirtualBoard:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.close()
+
+    def _infer(self, processor: str, work: Work, precision: str) -> tuple[int, int]:
+        """Live through one inference; returns its start and end on the board's clock."""
+        self._live()
+        law = self._law(processor, work, precision, self._set_hz.get(processor), self._co_run, self._thermal.throttled)
+        fate = law.draw(self._random, 1)
+        start_ns = time.monotonic_ns()
+        _, host_end_ns = self._rail.play(start_ns, law.phases(float(fate.factor[0]), float(fate.stall_s[0])))
+        end_ns = self.clock.from_host_ns(host_end_ns)
+        self.clock.sleep_until(end_ns)
+        self.overshoot.count(time.monotonic_ns() - host_end_ns)
+        return self.clock.from_host_ns(start_ns), end_ns
+
+    def _play_radio(self, start_ns: int, phases: Sequence[tuple[float, float]]) -> None:
+        self._rail.play(start_ns, phases)
+
+    def _present(self) -> Present:
+        self._live()
+        return Present(self._co_run, self._thermal.temperature_c, self._thermal.throttled, self._air)
+
+    def _base_w(self) -> float:
+        return silicon.base_power_w(self.profile, self._co_run, self._thermal.temperature_c)
+
+    def _live(self) -> None:
+        """Bring the temperature, and the leakage with it, up to the present."""
+        now_ns = time.monotonic_ns()
+        duration_s = (now_ns - self._lived_ns) * 1e-9
+        extra_j = self._rail.extra_j
+        if duration_s > 0.0:
+            mean_w = self._base_w() + (extra_j - self._lived_extra_j) / duration_s
+            self._thermal.advance(duration_s, mean_w)
+            self._lived_ns, self._lived_extra_j = now_ns, extra_j
+            self._rail.set_base(self._base_w())
+
+    def _read_load(self, load: float) -> float:
+        deviation = math.hypot(LOAD_NOISE[0], LOAD_NOISE[1] * load)
+        return round(min(1.0, max(0.0, self._sensor.normal(load, deviation))), 2)
+
+    def _read_signal(self) -> float:
+        return float(round(self._sensor.normal(self._air.rssi_dbm, SIGNAL_NOISE_DB)))

@@ -1,0 +1,53 @@
+"""How a virtual board is asked for: plain values, strictly checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from testbed.virtual.profile import Profile
+from testbed.virtual.profiles import agx_orin, raspberry_pi_5
+
+PROFILES: Mapping[str, Profile] = {"jetson-agx-orin": agx_orin.PROFILE, "raspberry-pi-5": raspberry_pi_5.PROFILE}
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """One virtual board."""
+
+    profile: str
+    supply: Path
+    """file that takes the power it draws"""
+    seed: int
+    clock_offset_s: float = 0.0
+    """of the board's clock against the host's, at the start"""
+    clock_drift_ppm: float = 0.0
+    thermal_time_scale: float = 1.0
+    """of the thermal time constant: below 1 the board heats and cools sooner than the real one"""
+    ambient_c: float = 25.0
+
+    def __post_init__(self) -> None:
+        if self.profile not in PROFILES:
+            raise ValueError(f"there is no virtual board {self.profile!r}{_hint(self.profile, list(PROFILES))}")
+        if self.thermal_time_scale <= 0.0:
+            raise ValueError(f"thermal_time_scale is above 0, not {self.thermal_time_scale}")
+
+
+def read(config: Mapping[str, Any]) -> Config:
+    """Raises ValueError naming a key that is unknown or missing."""
+    known = {field.name: field for field in fields(Config)}
+    for key in config:
+        if key not in known:
+            raise ValueError(f"virtual board: unknown key {key!r}{_hint(key, list(known))}")
+    for key in ("profile", "supply", "seed"):
+        if config.get(key) is None:
+            raise ValueError(f"virtual board: {key} is missing")
+    return Config(**{**config, "supply": Path(config["supply"])})
+
+
+def _hint(wrong: str, known: list[str]) -> str:
+    near = get_close_matches(wrong, known, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"

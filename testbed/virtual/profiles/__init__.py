@@ -1,0 +1,1 @@
+"""The boards there are, one a module, each with `PROFILE`."""
