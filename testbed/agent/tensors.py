@@ -48,11 +48,11 @@ def datatype(dtype: np.dtype[Any]) -> str:
         raise MalformedTensor(f"the protocol has no datatype for numpy {dtype}") from None
 
 
-def encode_binary(name: str, tensor: NDArray[Any]) -> tuple[dict[str, Any], bytes]:
-    """A tensor's description, and its elements as they follow the head."""
+def encode_binary(name: str, tensor: NDArray[Any]) -> tuple[dict[str, Any], memoryview]:
+    """A tensor's description, and its elements as they follow the head: a view where they lie so already."""
     little = np.ascontiguousarray(tensor, dtype=DATATYPES[datatype(tensor.dtype)])
-    elements = little.tobytes()
-    return {**_description(name, tensor), "parameters": {"binary_data_size": len(elements)}}, elements
+    elements = little.reshape(-1).view(np.uint8).data
+    return {**_description(name, tensor), "parameters": {"binary_data_size": elements.nbytes}}, elements
 
 
 def encode_json(name: str, tensor: NDArray[Any]) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def _description(name: str, tensor: NDArray[Any]) -> dict[str, Any]:
     return {"name": name, "datatype": datatype(tensor.dtype), "shape": list(tensor.shape)}
 
 
-def join(head: Mapping[str, Any], binaries: Sequence[bytes]) -> tuple[bytes, int]:
+def join(head: Mapping[str, Any], binaries: Sequence[memoryview]) -> tuple[bytes, int]:
     """The message's body, and the length of its JSON head."""
     text = json.dumps(head, separators=(",", ":"), allow_nan=False).encode()
     return b"".join((text, *binaries)), len(text)

@@ -40,6 +40,8 @@ class InferenceServer:
         """`port` 0 takes a free one. A larger request than `max_request_bytes` is refused."""
         self._http = _Http((host, port), Models(engines), max_request_bytes, before_reply)
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.1,), name="serve")
+        self.stopping = threading.Event()
+        """set on leaving: a `before_reply` that waits must not wait longer"""
 
     @property
     def url(self) -> str:
@@ -54,6 +56,7 @@ class InferenceServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self.stopping.set()
         self._http.shutdown()
         self._thread.join()
         self._http.hang_up()
@@ -114,29 +117,25 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Http
 
     def do_GET(self) -> None:
-        self._answer(lambda: self.server.models.get(self._path()))
-
-    def do_POST(self) -> None:
-        self._answer(self._infer)
-
-    def _path(self) -> str:
-        return unquote(urlsplit(self.path).path)
-
-    def _infer(self) -> Reply:
-        body = self._body()
-        received_ns = time.monotonic_ns()
-        model = self.server.models.model_to_infer(self._path())
-        reply = self.server.models.infer(model, self.headers.get(HEAD_LENGTH), body)
-        if self.server.before_reply is not None:
-            self.server.before_reply(model, received_ns)
-        return reply
-
-    def _answer(self, ask: Callable[[], Reply]) -> None:
         try:
-            reply = ask()
+            reply = self.server.models.get(self._path())
         except ProtocolError as error:
             reply = error_reply(error.status, str(error))
         self._send(reply)
+
+    def do_POST(self) -> None:
+        try:
+            body = self._body()
+            received_ns = time.monotonic_ns()
+            model = self.server.models.model_to_infer(self._path())
+            reply = self.server.models.infer(model, self.headers.get(HEAD_LENGTH), body)
+        except ProtocolError as error:
+            self._send(error_reply(error.status, str(error)))
+        else:
+            self._send(reply, (model, received_ns))
+
+    def _path(self) -> str:
+        return unquote(urlsplit(self.path).path)
 
     def _body(self) -> memoryview:
         """The request's body, read whole. What cannot be read is refused, and the connection ended."""
@@ -161,7 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         return ProtocolError(status, message)
 
-    def _send(self, reply: Reply) -> None:
+    def _send(self, reply: Reply, inference: tuple[str, int] | None = None) -> None:
         self.send_response(reply.status)
         for name, value in reply.headers.items():
             self.send_header(name, value)
@@ -169,6 +168,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
+        if inference is not None and self.server.before_reply is not None:
+            self.server.before_reply(*inference)
         self.wfile.write(reply.body)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:

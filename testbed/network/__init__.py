@@ -1,0 +1,1 @@
+"""The path to remote targets: conditions, and links that impose them."""
