@@ -6,7 +6,7 @@ from collections import deque
 
 import numpy as np
 
-from power.bridge_protocol import TICK_MODULUS
+from power.bridge_protocol import unwrap
 from power.clock import KEEP_ONE_OF, ClockFit, SteeredClock, fit_round_trips
 from power.samples import IntArray
 
@@ -14,6 +14,8 @@ RESONATOR_DRIFT = 5e-3
 """rate error to reckon with before it is measured: an Arduino's ceramic resonator, 0.5 % (Murata CSTCE16M0V53)"""
 ROUND_TRIPS = 16 * KEEP_ONE_OF
 """kept for the fit"""
+SETTLED_TRIPS = 3 * KEEP_ONE_OF
+"""answered, and the clock is good enough to place samples by"""
 EARLY_TRIPS = 12 * KEEP_ONE_OF
 EARLY_PAUSE_NS, LATER_PAUSE_NS = 10_000_000, 200_000_000
 """between two questions, until so many were answered and afterwards: 80 bytes/s of the line's 100,000"""
@@ -23,7 +25,7 @@ class BridgeClock:
     """Collects round trips of the sync command and maps ticks by them."""
 
     def __init__(self, ticks_per_second: int) -> None:
-        self._tick_ns = 1e9 / ticks_per_second
+        self.tick_s = 1.0 / ticks_per_second
         self._trips: deque[tuple[int, int, int]] = deque(maxlen=ROUND_TRIPS)
         self._asked_ns: dict[int, int] = {}
         self._answered = 0
@@ -32,6 +34,11 @@ class BridgeClock:
         self._steered = SteeredClock()
         self.fit: ClockFit | None = None
         """as known now; None before the first 8 answers"""
+
+    @property
+    def settled(self) -> bool:
+        """Whether `to_controller` may be used."""
+        return self._answered >= SETTLED_TRIPS
 
     def due(self, now_ns: int) -> bool:
         """Whether it is time to ask again."""
@@ -47,7 +54,7 @@ class BridgeClock:
         asked_ns = self._asked_ns.pop(sequence, None)
         if asked_ns is None:
             return
-        at_ns = round(self.unwrap(tick) * self._tick_ns)
+        at_ns = round(self.unwrap(tick) * self.tick_s * 1e9)
         self._trips.append((asked_ns, at_ns, now_ns))
         self._answered += 1
         if self._answered % KEEP_ONE_OF == 0:
@@ -55,15 +62,12 @@ class BridgeClock:
             self.fit = fit_round_trips(t0, t1, t1, t3, drift_prior=RESONATOR_DRIFT)
 
     def unwrap(self, tick: int) -> int:
-        """The counter without its 32-bit wrap: the value nearest to the latest one seen."""
-        if self._latest is None:
-            self._latest = tick
-        half = TICK_MODULUS // 2
-        self._latest += (tick - self._latest + half) % TICK_MODULUS - half
+        """The counter without its 32-bit wrap."""
+        self._latest = tick if self._latest is None else unwrap(tick, near=self._latest)
         return self._latest
 
     def to_controller(self, ticks: IntArray) -> IntArray:
         """Controller times in ns of ascending, unwrapped ticks; every call goes on from the one before."""
         if self.fit is None:
             raise RuntimeError("ticks are mapped only after 8 answered syncs")
-        return self._steered.map(np.rint(ticks * self._tick_ns).astype(np.int64), self.fit)
+        return self._steered.map(np.rint(ticks * (self.tick_s * 1e9)).astype(np.int64), self.fit)

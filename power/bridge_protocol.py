@@ -17,7 +17,6 @@ VERSION = 1
 BAUD = 1_000_000
 START = 0xA5
 MAX_PAYLOAD = 240
-TICK_MODULUS = 1 << 32
 _HEAD = struct.Struct("<BBBB")
 _CRC = struct.Struct("<H")
 
@@ -135,6 +134,11 @@ class Configuration:
     @staticmethod
     def decode(payload: bytes) -> Configuration:
         return Configuration(*_unpack("<BBHB", payload))
+
+
+def unwrap(counter: int, near: int) -> int:
+    """A 32-bit counter without its wrap: the value nearest to `near`."""
+    return near + (counter - near + (1 << 31)) % (1 << 32) - (1 << 31)
 
 
 def decode_sync(payload: bytes) -> int:

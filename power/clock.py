@@ -53,13 +53,16 @@ def fit_round_trips(
     """Fit a device's clock from n round trips, each of shape (n,): sent and received by the controller at t0 and t3,
     received and sent by the device, on its own clock, at t1 and t2.
 
-    Of each 8 in a row the quickest is kept. The moment at the device lies anywhere within the round trip's delay, so
-    its standard uncertainty is delay / sqrt(12); what is asymmetric in the path does not average out.
+    Of each 8 in a row the quickest is kept, unless it took more than twice as long as the quickest of all. The moment
+    at the device lies anywhere within the round trip's delay, so its standard uncertainty is delay / sqrt(12); what is
+    asymmetric in the path does not average out.
     `drift_prior` is the standard deviation of the device's rate as far as it is known beforehand.
     """
     t0, t1, t2, t3 = (np.atleast_1d(np.asarray(t, np.int64)) for t in (t0_ns, t1_ns, t2_ns, t3_ns))
     delay = (t3 - t0) - (t2 - t1)
-    best = [first + int(np.argmin(delay[first : first + KEEP_ONE_OF])) for first in range(0, len(delay), KEEP_ONE_OF)]
+    firsts = range(0, len(delay), KEEP_ONE_OF)
+    best = np.array([first + int(np.argmin(delay[first : first + KEEP_ONE_OF])) for first in firsts])
+    best = best[delay[best] <= 2 * delay.min()]
     device = (t1 + (t2 - t1) // 2)[best]
     offset = (t0 + (t3 - t0) // 2)[best] - device
     spread_s = np.maximum(delay[best] * 1e-9, 1e-6) / math.sqrt(12.0)

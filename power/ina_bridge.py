@@ -13,7 +13,7 @@ import numpy as np
 from power import bridge_protocol as protocol
 from power.bridge_clock import BridgeClock
 from power.bridge_protocol import Configuration, Decoder, ErrorCode, Frame, Identity, SampleFrame, Type
-from power.clock import KEEP_ONE_OF, ClockFit
+from power.clock import ClockFit
 from power.errors import (
     BridgeRestarted,
     MonitorSilent,
@@ -35,11 +35,8 @@ REPLY_NS = 100_000_000
 BOOT_NS = 3_000_000_000
 """opening the port resets many microcontroller boards; so long the boot loader may take"""
 SILENCE_NS = 1_000_000_000
-TRIPS_AT_OPEN = 2 * KEEP_ONE_OF
 SHORTEST_WINDOW_SAMPLES = 25
 """two load edges, each anywhere in a sample period, then make a standard uncertainty of 1.6 % of the step"""
-RATE_SAMPLES = 32
-"""so many samples tell the rate; the first read that returns any returns at least these"""
 SHUNT_TOLERANCE = 0.01
 """of a common shunt resistor"""
 
@@ -84,9 +81,11 @@ class InaBridge:
         self._port: Port | None = None
         self._decoder = Decoder()
         self._sequence = 0
-        self._clock = BridgeClock(250_000)
+        self._ticks_per_second = 250_000
+        self._clock = BridgeClock(self._ticks_per_second)
         self._next_index: int | None = None
-        self._held: list[Samples] = []
+        self._pending: list[Samples] = []
+        """waiting for the clock; their times are ticks"""
         self._rate_known = False
         self._heard_ns = 0
 
@@ -97,13 +96,13 @@ class InaBridge:
 
     @property
     def clock(self) -> ClockFit:
-        """How the bridge's clock is mapped to the controller's. Raises `MonitorSilent` before `open`."""
+        """How the bridge's clock is mapped to the controller's. Raises `MonitorSilent` before the first samples."""
         if self._clock.fit is None:
-            raise MonitorSilent(f"{self._spec.name}: its clock is not known before it was opened")
+            raise MonitorSilent(f"{self._spec.name}: its clock is not known before its first samples")
         return self._clock.fit
 
     def open(self) -> None:
-        """Take the port, end a stream that a killed process left running, configure the sensor, learn the clock."""
+        """Take the port, end a stream that a killed process left running, configure the sensor."""
         self.close()
         self._port = Port(self._path, protocol.BAUD)
         self._decoder = Decoder()
@@ -114,14 +113,13 @@ class InaBridge:
             raise WrongDevice(f"{self._spec.name}: no INA bridge answers there; is it the right port?") from error
         self._accept(identity)
         self._configure()
-        self._clock = BridgeClock(identity.ticks_per_second)
-        for _ in range(TRIPS_AT_OPEN):
-            self._ask(Type.SYNC)
+        self._ticks_per_second = identity.ticks_per_second
 
     def start(self) -> None:
-        """Begin sampling at index 0."""
+        """Begin sampling at index 0. Samples come once the clock has settled: after 0.25 s."""
+        self._clock = BridgeClock(self._ticks_per_second)
         self._next_index = None
-        self._held = []
+        self._pending = []
         self._rate_known = False
         self._ask(Type.BEGIN)
         self._heard_ns = self._now()
@@ -131,11 +129,10 @@ class InaBridge:
 
         Raises `BridgeRestarted`, `SensorFault`, `MonitorSilent`, `MonitorGone`, `Unintelligible`.
         """
-        parts = []
         for frame, arrival_ns in self._receive():
             if frame.type in (Type.SAMPLES, Type.SAMPLES_WITH_BUS):
                 self._heard_ns = arrival_ns
-                parts.append(self._samples(frame))
+                self._take(SampleFrame.decode(frame))
             else:
                 self._attend(frame, arrival_ns)
         now_ns = self._now()
@@ -143,7 +140,7 @@ class InaBridge:
             raise MonitorSilent(f"{self._spec.name} has sent no sample for {(now_ns - self._heard_ns) * 1e-9:.1f} s")
         if self._clock.due(now_ns):
             self._send(Type.SYNC)
-        return self._with_rate(Samples.concatenate(parts))
+        return self._placed() if self._clock.settled else Samples.empty()
 
     def stop(self) -> None:
         """End sampling; samples still under way are dropped."""
@@ -173,45 +170,44 @@ class InaBridge:
                 f"{self._sensor.register:#06x} written; is it really an {self._sensor.model.name}?"
             )
 
-    def _samples(self, frame: Frame) -> Samples:
-        block = SampleFrame.decode(frame)
+    def _take(self, block: SampleFrame) -> None:
         count = len(block.shunt)
-        behind = -1 if self._next_index is None else self._next_index - block.index
-        if behind > 0:
-            raise BridgeRestarted(f"{self._spec.name}: its sample count fell back by {behind}; reopen it")
-        self._next_index = block.index + count
+        index = block.index if self._next_index is None else protocol.unwrap(block.index, near=self._next_index)
+        if self._next_index is not None and index < self._next_index:
+            raise BridgeRestarted(f"{self._spec.name}: its sample count fell back; it restarted, reopen it")
+        self._next_index = index + count
         ticks = self._clock.unwrap(int(block.ticks[0])) + (block.ticks - block.ticks[0])
         if block.overflow:
             log.warning("%s: the sensor's range overflowed; %d samples count as lost", self._spec.name, count)
-            return Samples.empty()
+            return
         model = self._sensor.model
         current_a = block.shunt.astype(np.float64) * (model.shunt_lsb_v / self._sensor.shunt_ohm)
         voltage_v = (block.bus >> model.bus_shift).astype(np.float64) * model.bus_lsb_v
-        return Samples(
-            index=np.arange(block.index, block.index + count, dtype=np.int64),
-            time_ns=self._clock.to_controller(ticks),
+        samples = Samples(
+            index=np.arange(index, index + count, dtype=np.int64),
+            time_ns=ticks,
             channel=np.zeros(count, np.uint8),
             power_w=voltage_v * current_a,
             voltage_v=voltage_v,
             current_a=current_a,
             mark=block.mark,
         )
+        self._pending.append(samples)
 
-    def _with_rate(self, samples: Samples) -> Samples:
-        """Hold the first samples back until they tell how often the bridge really samples."""
-        if self._rate_known:
-            return samples
-        self._held.append(samples)
-        held = Samples.concatenate(self._held)
-        if len(held) < RATE_SAMPLES:
+    def _placed(self) -> Samples:
+        """What was pending, on the controller's clock; the first time, only when it tells the true rate as well."""
+        samples = Samples.concatenate(self._pending)
+        if len(samples) < (1 if self._rate_known else 2):
             return Samples.empty()
-        period_s = float(held.time_ns[-1] - held.time_ns[0]) * 1e-9 / float(held.index[-1] - held.index[0])
-        self._spec = replace(
-            self._spec, rate_hz=1.0 / period_s, shortest_window_s=SHORTEST_WINDOW_SAMPLES * period_s
-        )
-        self._rate_known = True
-        self._held = []
-        return held
+        if not self._rate_known:
+            ticks, count = samples.time_ns[-1] - samples.time_ns[0], samples.index[-1] - samples.index[0]
+            period_s = float(ticks / count) * self._clock.tick_s
+            self._spec = replace(
+                self._spec, rate_hz=1.0 / period_s, shortest_window_s=SHORTEST_WINDOW_SAMPLES * period_s
+            )
+            self._rate_known = True
+        self._pending = []
+        return replace(samples, time_ns=self._clock.to_controller(samples.time_ns))
 
     def _attend(self, frame: Frame, arrival_ns: int) -> None:
         if frame.type == Type.SYNC | protocol.REPLY:
