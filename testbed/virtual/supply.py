@@ -110,7 +110,10 @@ class SupplyReader:
     def refresh(self) -> None:
         """Take in what was appended since the last call."""
         data = self._tail
-        while chunk := os.read(self._file, _READ_BYTES):
+        whole_chunk = True
+        while whole_chunk:
+            chunk = os.read(self._file, _READ_BYTES)
+            whole_chunk = len(chunk) == _READ_BYTES
             data += chunk
         whole = len(data) - len(data) % _RECORD.size
         self._tail = data[whole:]
@@ -131,14 +134,15 @@ class SupplyReader:
         return np.asarray(self._power_w[record] + self._slope_w_per_s[record] * seconds)
 
     def mean_power_w(self, starts_ns: ArrayLike, ends_ns: ArrayLike) -> _Values:
-        """Mean power in W over each window; of an empty window, the power at its moment."""
-        starts, ends = np.broadcast_arrays(np.asarray(starts_ns, np.int64), np.asarray(ends_ns, np.int64))
-        seconds = (ends - starts) * 1e-9
+        """Mean power in W over each window, same shape; of an empty window, the power at its moment."""
+        starts, ends = np.asarray(starts_ns, np.int64), np.asarray(ends_ns, np.int64)
+        seconds = np.asarray((ends - starts) * 1e-9)
+        if seconds.min(initial=np.inf) > 0:
+            return np.asarray(self._energies_j(starts, ends) / seconds)
         if (seconds < 0).any():
             raise ValueError("a window ends before it starts")
-        empty = seconds == 0
-        mean_w = self._energies_j(starts, ends) / np.where(empty, 1.0, seconds)
-        return np.where(empty, self.power_w(ends), mean_w) if empty.any() else mean_w
+        mean_w = self._energies_j(starts, ends) / np.where(seconds, seconds, 1.0)
+        return np.where(seconds, mean_w, self.power_w(ends))
 
     def energy_j(self, start_ns: int, end_ns: int) -> float:
         """Energy in J from `start_ns` to `end_ns`."""
@@ -146,7 +150,7 @@ class SupplyReader:
 
     def forget_before(self, time_ns: int) -> None:
         """Let go of what only windows that begin before `time_ns` need; asking for one is then an error."""
-        record = int(np.searchsorted(self._times_ns, time_ns, "right")) - 1
+        record = int(self._times_ns.searchsorted(time_ns, "right")) - 1
         if record < _FORGET_AT_LEAST:
             return
         self._times_ns = self._times_ns[record:]
@@ -155,20 +159,18 @@ class SupplyReader:
         self._energy_j = self._energy_j[record:] - self._energy_j[record]
 
     def _energies_j(self, starts_ns: ArrayLike, ends_ns: ArrayLike) -> _Values:
-        first, into_first_s = self._locate(starts_ns)
-        last, into_last_s = self._locate(ends_ns)
-        parts_j = self._part_j(last, into_last_s) - self._part_j(first, into_first_s)
-        return np.asarray((self._energy_j[last] - self._energy_j[first]) + parts_j)
-
-    def _part_j(self, record: _Times, seconds: _Values) -> _Values:
-        return (self._power_w[record] + 0.5 * self._slope_w_per_s[record] * seconds) * seconds
+        record, seconds = self._locate(np.array([starts_ns, ends_ns]))
+        part_j = (self._power_w[record] + 0.5 * self._slope_w_per_s[record] * seconds) * seconds
+        # Of a window within one record the whole energies cancel exactly.
+        before_j = self._energy_j[record]
+        return np.asarray((before_j[1] - before_j[0]) + (part_j[1] - part_j[0]))
 
     def _locate(self, times_ns: ArrayLike) -> tuple[_Times, _Values]:
         """The record in force at each time, and the seconds since it began."""
         times = np.asarray(times_ns, np.int64)
-        if (times < self._times_ns[0]).any():
+        record = np.asarray(self._times_ns.searchsorted(times, "right") - 1)
+        if record.min(initial=0) < 0:
             raise ValueError(f"the supply before {self._times_ns[0]} ns was forgotten; ask for later times")
-        record = np.asarray(np.searchsorted(self._times_ns, times, "right") - 1)
         return record, np.asarray((times - self._times_ns[record]) * 1e-9)
 
     def close(self) -> None:

@@ -11,11 +11,10 @@ import math
 import random
 import re
 import struct
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
-
-import numpy as np
-from numpy.typing import NDArray
 
 from testbed.virtual.meters import bridge_frames as wire
 from testbed.virtual.meters import program
@@ -25,16 +24,14 @@ from testbed.virtual.meters.line import Line
 from testbed.virtual.supply import SupplyReader
 
 _TICK_NS = 4000
-_TICK_MASK = 0xFFFF_FFFF
+_WORD = 0xFFFF_FFFF
 _FLUSH_NS = 4_000_000
 _MOST_SAMPLES = {wire.SAMPLES: 56, wire.SAMPLES_WITH_BUS: 36}
 # What a 16 MHz ATmega328P with a 400 kHz bus and a 1 Mbaud line needs for each shunt and each bus reading it sends on.
 _SHUNT_READING_NS = 149_000
 _BUS_READING_NS = 166_000
-_HISTORY_NS = 20_000_000_000  # more than the longest conversion, 8.4 s
+_HISTORY_NS = 100_000_000
 _WATCHDOG = 8
-_BUS_AND_SHUNT_SAMPLE = np.dtype([("shunt", "<i2"), ("ticks", "<u2"), ("bus", "<u2")])
-_SHUNT_SAMPLE = np.dtype([("shunt", "<i2"), ("ticks", "<u2")])
 
 
 class TickClock:
@@ -42,17 +39,27 @@ class TickClock:
 
     def __init__(self, origin_ns: int, drift_ppm: float, offset_s: float) -> None:
         self.origin_ns = origin_ns
-        self.rate = 1.0 + drift_ppm * 1e-6
-        self.offset_ns = offset_s * 1e9
+        self._rate = 1.0 + drift_ppm * 1e-6
+        self._offset_ns = offset_s * 1e9
 
-    def ticks(self, times_ns: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The counter at each time, before it wraps to 32 bits."""
-        return np.floor(((times_ns - self.origin_ns) * self.rate + self.offset_ns) / _TICK_NS).astype(np.int64)
+    def tick(self, time_ns: int) -> int:
+        """The counter at that time, before it wraps to 32 bits."""
+        return int(((time_ns - self.origin_ns) * self._rate + self._offset_ns) // _TICK_NS)
 
     def restart(self, time_ns: int) -> None:
         """Count from 0 again."""
         self.origin_ns = time_ns
-        self.offset_ns = 0.0
+        self._offset_ns = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SampleFrame:
+    """A run of one channel's samples, ready to be sent."""
+
+    channel: Channel
+    sent_ns: int
+    count: int
+    payload: bytes
 
 
 class Channel:
@@ -60,85 +67,68 @@ class Channel:
 
     def __init__(self, sensor: Sensor, bus_divisor: int) -> None:
         self.sensor = sensor
-        self.bus_divisor = bus_divisor
         self.answers = True
         self.lost = 0
         """samples lost since the last frame that went out"""
+        self.kind = wire.SAMPLES_WITH_BUS if bus_divisor == 1 else wire.SAMPLES
+        self.reading_ns = _SHUNT_READING_NS + _BUS_READING_NS / bus_divisor
+        """what the microcontroller needs for one sample"""
         self._index = 0
         self._next = 0
         self._stride = 1
-        self._ends_ns = np.empty(0, np.int64)
-        self._shunt = np.empty(0, np.int16)
-        self._overflowed = np.empty(0, np.bool_)
-
-    @property
-    def kind(self) -> int:
-        """The type of its frames."""
-        return wire.SAMPLES_WITH_BUS if self.bus_divisor == 1 else wire.SAMPLES
-
-    @property
-    def reading_ns(self) -> float:
-        """What the microcontroller needs for one of its samples."""
-        return _SHUNT_READING_NS + _BUS_READING_NS / self.bus_divisor
+        self._waiting: list[tuple[int, int, bool]] = []
+        """end of the conversion in ns, shunt register, whether it overflowed"""
 
     def start(self, time_ns: int, reading_ns: float) -> None:
         """Begin at index 0. The bridge comes back every `reading_ns`: of faster conversions it takes each n-th."""
         self._stride = max(1, math.ceil(reading_ns / self.sensor.period_ns)) if self.sensor.period_ns else 1
         self._next = self.sensor.conversions_by(time_ns)
         self._index = self.lost = 0
-        self.discard()
-
-    def discard(self) -> None:
-        """Forget what was not sent."""
-        self._ends_ns, self._shunt, self._overflowed = self._ends_ns[:0], self._shunt[:0], self._overflowed[:0]
+        self._waiting.clear()
 
     def read_until(self, time_ns: int) -> None:
         """Take the conversions that end by `time_ns`."""
-        conversions = np.arange(self._next, self.sensor.conversions_by(time_ns), self._stride)
-        if not len(conversions):
+        conversions = range(self._next, self.sensor.conversions_by(time_ns), self._stride)
+        if not conversions:
             return
-        self._next = int(conversions[-1]) + self._stride
-        if not self.answers:
+        self._next = conversions[-1] + self._stride
+        if self.answers:
+            self._waiting += self.sensor.convert(conversions)
+        else:
             self.lost += len(conversions)
             self._index += len(conversions)
-            return
-        ends_ns = self.sensor.ends_ns(conversions)
-        shunt, overflowed = self.sensor.shunt_registers(ends_ns)
-        self._ends_ns = np.concatenate([self._ends_ns, ends_ns])
-        self._shunt = np.concatenate([self._shunt, shunt])
-        self._overflowed = np.concatenate([self._overflowed, overflowed])
 
-    def frames(self, time_ns: int, clock: TickClock, flush: bool = False) -> list[tuple[int, Channel, int, bytes]]:
-        """The frames that are full or 4 ms old by `time_ns`, or all: when each is sent, its samples, its payload."""
-        cut: list[tuple[int, Channel, int, bytes]] = []
-        while len(self._ends_ns):
-            flush_ns = int(self._ends_ns[0]) + _FLUSH_NS
-            count = int(np.searchsorted(self._ends_ns, flush_ns))
-            if count >= _MOST_SAMPLES[self.kind]:
-                count = _MOST_SAMPLES[self.kind]
-                sent_ns = int(self._ends_ns[count - 1])
+    def frames(self, time_ns: int, clock: TickClock, flush: bool) -> list[SampleFrame]:
+        """The frames that are full or 4 ms old by `time_ns`; with `flush`, all."""
+        cut: list[SampleFrame] = []
+        while self._waiting:
+            flush_ns = self._waiting[0][0] + _FLUSH_NS
+            count = min(bisect_left(self._waiting, (flush_ns,)), _MOST_SAMPLES[self.kind])
+            if count == _MOST_SAMPLES[self.kind]:
+                sent_ns = self._waiting[count - 1][0]
             elif time_ns >= flush_ns or flush:
                 sent_ns = min(flush_ns, time_ns)
             else:
                 break
-            cut.append((sent_ns, self, count, self._payload(count, clock)))
-            self._ends_ns, self._shunt = self._ends_ns[count:], self._shunt[count:]
-            self._overflowed = self._overflowed[count:]
+            cut.append(SampleFrame(self, sent_ns, count, self._payload(self._waiting[:count], clock)))
+            del self._waiting[:count]
             self._index += count
         return cut
 
-    def _payload(self, count: int, clock: TickClock) -> bytes:
-        ticks = clock.ticks(self._ends_ns[:count])
+    def _payload(self, samples: list[tuple[int, int, bool]], clock: TickClock) -> bytes:
         bus = self.sensor.bus_register()
-        samples = np.zeros(count, _BUS_AND_SHUNT_SAMPLE if self.bus_divisor == 1 else _SHUNT_SAMPLE)
-        samples["shunt"] = self._shunt[:count]
-        samples["ticks"][1:] = np.diff(ticks)
-        if self.bus_divisor == 1:
-            samples["bus"] = bus
-        first = int(ticks[0]) & _TICK_MASK
-        flags = int(self._overflowed[:count].any())
-        head = struct.pack("<IIBBHB", first, self._index & _TICK_MASK, self.sensor.address, flags, bus, count)
-        return head + samples.tobytes()
+        first = previous = clock.tick(samples[0][0])
+        words: list[int] = []
+        for end_ns, shunt, _ in samples:
+            tick = clock.tick(end_ns)
+            words += (shunt & 0xFFFF, tick - previous)
+            if self.kind == wire.SAMPLES_WITH_BUS:
+                words.append(bus)
+            previous = tick
+        flags = any(overflowed for _, _, overflowed in samples)
+        address, index = self.sensor.address, self._index & _WORD
+        head = struct.pack("<IIBBHB", first & _WORD, index, address, flags, bus, len(samples))
+        return head + struct.pack(f"<{len(words)}H", *words)
 
 
 class Bridge:
@@ -177,8 +167,8 @@ class Bridge:
         """Answer sync at once; carry out other commands when life has come that far."""
         for command in self._scanner.scan(data):
             if command.kind == wire.SYNC and not command.payload:
-                tick = int(self._clock.ticks(np.array([time_ns]))[0]) & _TICK_MASK
-                answer = wire.frame(wire.REPLY | wire.SYNC, command.sequence, struct.pack("<I", tick))
+                tick = struct.pack("<I", self._clock.tick(time_ns) & _WORD)
+                answer = wire.frame(wire.REPLY | wire.SYNC, command.sequence, tick)
                 self._line.post_at_once(time_ns, answer)
             else:
                 self._agenda.at(time_ns, partial(self._obey, command))
@@ -187,25 +177,27 @@ class Bridge:
         """Live until `time_ns`."""
         self._supply.refresh()
         self._agenda.live_until(time_ns, self._stream_until)
-        self._supply.forget_before(time_ns - _HISTORY_NS)
+        longest_ns = max(sensor.period_ns for sensor in self._sensors.values())
+        self._supply.forget_before(time_ns - round(longest_ns) - _HISTORY_NS)
 
     def _stream_until(self, time_ns: int, flush: bool = False) -> None:
         if not self._streaming:
             return
-        cut: list[tuple[int, Channel, int, bytes]] = []
+        frames: list[SampleFrame] = []
         for channel in self._channels.values():
             channel.read_until(time_ns)
-            cut += channel.frames(time_ns, self._clock, flush)
-        for sent_ns, channel, count, payload in sorted(cut, key=lambda frame: frame[0]):
-            self._send_samples(sent_ns, channel, count, payload)
+            frames += channel.frames(time_ns, self._clock, flush)
+        for frame in sorted(frames, key=lambda frame: frame.sent_ns):
+            self._send(frame)
 
-    def _send_samples(self, time_ns: int, channel: Channel, count: int, payload: bytes) -> None:
+    def _send(self, frame: SampleFrame) -> None:
+        channel, payload = frame.channel, frame.payload
         if channel.lost:
-            self._report(time_ns, wire.OVERRUN, min(channel.lost, 255))
+            self._report(frame.sent_ns, wire.OVERRUN, min(channel.lost, 255))
             payload = payload[:9] + bytes((payload[9] | 2,)) + payload[10:]
-        sent = self._line.post(time_ns, wire.frame(channel.kind, self._sequence, payload))
+        sent = self._line.post(frame.sent_ns, wire.frame(channel.kind, self._sequence, payload))
         self._sequence += sent
-        channel.lost = 0 if sent else channel.lost + count
+        channel.lost = 0 if sent else channel.lost + frame.count
 
     def _obey(self, command: wire.Command, time_ns: int) -> None:
         obey = {

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from testbed.virtual.supply import SupplyReader
 
@@ -161,21 +160,23 @@ class Sensor:
             return 0
         return max(0, int((time_ns - self._begun_ns - self._shunt_ns) // self.period_ns) + 1)
 
-    def ends_ns(self, conversions: NDArray[np.int64]) -> NDArray[np.int64]:
-        """When each of these shunt conversions, counted from 0, ends."""
-        since_begun = np.rint(conversions * self.period_ns + self._shunt_ns)
-        return np.asarray(self._begun_ns + since_begun.astype(np.int64))
-
-    def shunt_registers(self, ends_ns: NDArray[np.int64]) -> tuple[NDArray[np.int16], NDArray[np.bool_]]:
-        """The shunt register after the conversions that end at `ends_ns`, and which of them overflowed."""
-        power_w = self._supply.mean_power_w(ends_ns - round(self._shunt_ns), ends_ns)
-        current_a = power_w / self._wiring.supply_voltage_v
-        shunt_v = current_a * self._wiring.shunt_ohm * (1.0 + self._wiring.gain_error) + self._wiring.offset_v
+    def convert(self, conversions: range) -> list[tuple[int, int, bool]]:
+        """For each of these shunt conversions, counted from 0: its end in ns, the register, whether it overflowed."""
+        since_begun_ns = np.rint(np.arange(conversions.start, conversions.stop, conversions.step) * self.period_ns)
+        starts_ns = since_begun_ns.astype(np.int64) + self._begun_ns
+        ends_ns = starts_ns + round(self._shunt_ns)
         step = self._conversion.shunt_step
-        noise = self._noise.standard_normal(len(ends_ns)) * self._wiring.noise_steps
-        counts = np.rint(shunt_v / (self.chip.shunt_lsb_v * step) + noise) * step
+        steps_per_v = 1.0 / (self.chip.shunt_lsb_v * step)
+        v_per_w = self._wiring.shunt_ohm * (1.0 + self._wiring.gain_error) / self._wiring.supply_voltage_v
+        steps = self._supply.mean_power_w(starts_ns, ends_ns) * (v_per_w * steps_per_v)
+        steps += self._wiring.offset_v * steps_per_v
+        steps += self._noise.standard_normal(len(steps)) * self._wiring.noise_steps
         limit = self._conversion.shunt_limit
-        return np.clip(counts, -limit, limit).astype(np.int16), np.abs(counts) > limit
+        counts = (np.rint(steps) * step).tolist()
+        return [
+            (end_ns, max(-limit, min(limit, int(count))), abs(count) > limit)
+            for end_ns, count in zip(ends_ns.tolist(), counts, strict=True)
+        ]
 
     def bus_register(self) -> int:
         """The bus register: the supply's voltage, which the supply regulates."""

@@ -44,9 +44,9 @@ class Line:
         os.set_blocking(self._master, False)
         self.port = os.ttyname(self._slave)
 
-    def fileno(self) -> int:
-        """For poll(); -1, which poll() ignores, once unplugged."""
-        return self._master
+    def files(self) -> list[int]:
+        """What to select() for; nothing once unplugged."""
+        return [self._master] if self._master >= 0 else []
 
     @property
     def idle(self) -> bool:

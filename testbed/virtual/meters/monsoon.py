@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -33,42 +32,39 @@ _SPLIT_PACKET_EVERY = 16
 _STALE_PACKETS = 2
 _STOP_SAMPLES = 10  # what is still measured and sent after a stop
 _UNLIMITED = 0xFFFF_FFFF
-_HISTORY_NS = 1_000_000_000
+_HISTORY_NS = 100_000_000
 _GET_STATUS, _SET_VOLTAGE, _PASSTHROUGH = 0x00, 0x01, 0x10
 _START_UP_LIMIT, _RUN_TIME_LIMIT = (0x08, 0x09), (0x0A, 0x0B)
 _WRITE, _START, _STOP = 1, 2, 3
 _PASSTHROUGH_OFF, _PASSTHROUGH_ON, _PASSTHROUGH_AUTO = range(3)
 
 
-@dataclass(frozen=True, slots=True)
-class Scales:
-    """One channel's converter: counts at no current and, fine and coarse, at the reference currents. All even."""
+class Converters:
+    """A specimen's converters, fine and coarse, of main, usb and aux: near the product's 2.86 uA and 286 uA steps.
 
-    fine_zero: int
-    fine_reference: int
-    coarse_zero: int
-    coarse_reference: int
+    Each shows its zero (shape (3,), counts) at no current, and its reference at the reference current; all are even.
+    """
 
-    @classmethod
-    def drawn(cls, draw: random.Random) -> Scales:
-        """A specimen near the product's 2.86 uA and 286 uA steps."""
-        fine_zero, coarse_zero = 2 * draw.randint(-60, 60), 2 * draw.randint(-20, 20)
-        return cls(
-            fine_zero=fine_zero,
-            fine_reference=fine_zero + 2 * round(_FINE_REFERENCE_A / 2.86e-6 * draw.uniform(0.98, 1.02)),
-            coarse_zero=coarse_zero,
-            coarse_reference=coarse_zero + 2 * round(_COARSE_REFERENCE_A / 286e-6 * draw.uniform(0.98, 1.02)),
-        )
+    def __init__(self, draw: random.Random) -> None:
+        self.fine_zero = _even(0.0, 120.0, draw)
+        self.fine_reference = self.fine_zero + _even(_FINE_REFERENCE_A / 1.43e-6, 460.0, draw)
+        self.coarse_zero = _even(0.0, 40.0, draw)
+        self.coarse_reference = self.coarse_zero + _even(_COARSE_REFERENCE_A / 143e-6, 400.0, draw)
+        self._fine_per_a = (self.fine_reference - self.fine_zero) / _FINE_REFERENCE_A
+        self._coarse_per_a = (self.coarse_reference - self.coarse_zero) / _COARSE_REFERENCE_A
 
-    def counts(self, current_a: NDArray[np.float64], noise: NDArray[np.float64]) -> NDArray[np.int32]:
-        """The converter's word for each current: an even count, bit 0 set when it is coarse. `noise` in steps of 2."""
-        fine_per_a = (self.fine_reference - self.fine_zero) / _FINE_REFERENCE_A
-        coarse_per_a = (self.coarse_reference - self.coarse_zero) / _COARSE_REFERENCE_A
-        fine = 2 * np.rint((self.fine_zero + current_a * fine_per_a) / 2 + noise)
-        coarse = 2 * np.rint((self.coarse_zero + current_a * coarse_per_a) / 2 + noise)
+    def words(self, current_a: NDArray[np.float64], noise: NDArray[np.float64]) -> NDArray[np.int32]:
+        """Even counts, with bit 0 set where they are coarse, for currents and noise (in steps of 2) of shape (n, 3)."""
+        fine = 2 * np.rint((self.fine_zero + current_a * self._fine_per_a) / 2 + noise)
+        coarse = 2 * np.rint((self.coarse_zero + current_a * self._coarse_per_a) / 2 + noise)
         is_coarse = np.abs(fine) > _FINE_LIMIT
-        counts = np.clip(np.where(is_coarse, coarse, fine), -_COUNT_LIMIT, _COUNT_LIMIT)
+        counts = np.where(is_coarse, coarse, fine).clip(-_COUNT_LIMIT, _COUNT_LIMIT)
         return np.asarray(counts.astype(np.int32) | is_coarse)
+
+
+def _even(middle: float, spread: float, draw: random.Random) -> NDArray[np.int32]:
+    """One even number a channel, off `middle` by up to `spread`."""
+    return np.array([2 * round((middle + draw.uniform(-spread, spread)) / 2) for _ in OUTPUTS], np.int32)
 
 
 class Instrument:
@@ -93,9 +89,8 @@ class Instrument:
         self._noise_steps = noise_steps
         self._noise = np.random.default_rng(seed)
         self.hardware_revision = hardware_revision
-        self.voltage_lsb_v = 62.5e-6 if hardware_revision == 1 else 125e-6
-        draw = random.Random(f"{seed} scales")
-        self.scales = {name: Scales.drawn(draw) for name in OUTPUTS}
+        self._voltage_lsb_v = 62.5e-6 if hardware_revision == 1 else 125e-6
+        self._converters = Converters(random.Random(f"{seed} converters"))
         self.main_on = output == "main"
         self.main_setting = round((output_voltage_v - 2.0) * 100) if self.main_on else 0
         self.passthrough = _PASSTHROUGH_AUTO
@@ -125,28 +120,26 @@ class Instrument:
     def samples(self, starts_ns: NDArray[np.int64], ends_ns: NDArray[np.int64]) -> NDArray[np.int32]:
         """Converter words over each window, shape (n, 4): main, usb, aux current, main voltage."""
         voltage_v = self.main_voltage_v if self._output == "main" else self._board_voltage_v
-        current_a = np.zeros(len(ends_ns))
+        current_a = np.full((len(ends_ns), 3), self._offset_a)
         if self.feeding:
-            current_a = self._supply.mean_power_w(starts_ns, ends_ns) / voltage_v * (1.0 + self._gain_error)
-        words = np.empty((len(ends_ns), 4), np.int32)
-        noise = self._noise.standard_normal((len(ends_ns), 3)) * self._noise_steps
-        for column, name in enumerate(OUTPUTS):
-            seen_a = (current_a if name == self._output else np.zeros(len(ends_ns))) + self._offset_a
-            words[:, column] = self.scales[name].counts(seen_a, noise[:, column])
-        words[:, 3] = self.voltage_counts(self.main_voltage_v)
-        return words
-
-    def voltage_counts(self, voltage_v: float) -> int:
-        """A voltage as the converter shows it: unsigned, the low two bits (marker inputs) at 0."""
-        return min(4 * round(voltage_v / self.voltage_lsb_v / 4), 0xFFFC)
+            power_w = self._supply.mean_power_w(starts_ns, ends_ns)
+            current_a[:, OUTPUTS.index(self._output)] += power_w * ((1.0 + self._gain_error) / voltage_v)
+        noise = self._noise.standard_normal(current_a.shape) * self._noise_steps
+        return self._with_voltage(self._converters.words(current_a, noise))
 
     def calibration(self, count: int, *, reference: bool) -> NDArray[np.int32]:
         """`count` calibration samples, fine and coarse in turn, shape (count, 4)."""
-        words = np.empty((count, 4), np.int32)
-        for column, scales in enumerate(self.scales[name] for name in OUTPUTS):
-            words[0::2, column] = scales.fine_reference if reference else scales.fine_zero
-            words[1::2, column] = (scales.coarse_reference if reference else scales.coarse_zero) | 1
-        words[:, 3] = self.voltage_counts(self.main_voltage_v)
+        converters = self._converters
+        words = np.empty((count, 3), np.int32)
+        words[0::2] = converters.fine_reference if reference else converters.fine_zero
+        words[1::2] = (converters.coarse_reference if reference else converters.coarse_zero) | 1
+        return self._with_voltage(words)
+
+    def _with_voltage(self, currents: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Main's voltage as a fourth column: unsigned, its low two bits (marker inputs) at 0."""
+        words = np.empty((len(currents), 4), np.int32)
+        words[:, :3] = currents
+        words[:, 3] = min(4 * round(self.main_voltage_v / self._voltage_lsb_v / 4), 0xFFFC)
         return words
 
 

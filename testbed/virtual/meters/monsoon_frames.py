@@ -18,7 +18,7 @@ _QUIET_NS = 100_000_000
 def frame(payload: bytes) -> bytes:
     """`payload` with its length in front and its checksum behind."""
     length = len(payload) + 1
-    return bytes((length, *payload, (length + sum(payload)) & 0xFF))
+    return bytes((length,)) + payload + bytes((length + sum(payload) & 0xFF,))
 
 
 def data_packet(sequence: int, *, output_on: bool, tripped: bool, kind: int, samples: bytes) -> bytes:

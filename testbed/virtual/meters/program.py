@@ -24,7 +24,7 @@ from testbed.virtual.meters.line import Delivery, Line
 
 LINE_FAULTS = ("drop", "corrupt", "litter", "unplug")
 
-_PACE_NS = 4_000_000
+_PACE_NS = 10_000_000  # waking up costs more than what is then done
 _IDLE_NS = 50_000_000
 _STDIN = 0
 
@@ -108,10 +108,11 @@ def run(device: Device, line: Line, options: argparse.Namespace, about: Mapping[
         "pid": os.getpid(),
         "seed": options.seed,
         "drift_ppm": options.drift_ppm,
-        "lag_s": how.lag_ns * 1e-9,
-        "latency_s": how.latency_ns * 1e-9,
-        "jitter_s": how.jitter_ns * 1e-9,
-        "least_sample_latency_s": (how.lag_ns + how.latency_ns) * 1e-9,
+        "lag_s": how.lag_ns / 1e9,
+        "latency_s": how.latency_ns / 1e9,
+        "jitter_s": how.jitter_ns / 1e9,
+        "pace_s": 0.0 if options.stepped else _PACE_NS / 1e9,
+        "least_sample_latency_s": (how.lag_ns + how.latency_ns) / 1e9,
         "queue_bytes": how.queue_bytes,
     }
     _say(json.dumps({**ready, **about}))
@@ -126,16 +127,14 @@ def _live_paced(device: Device, line: Line, lag_ns: int) -> None:
     while True:
         pause_ns = _IDLE_NS if device.idle and line.idle else _PACE_NS
         wake_ns = max(wake_ns + pause_ns, time.monotonic_ns())
-        poll = select.poll()
-        poll.register(_STDIN, select.POLLIN)
-        if line.fileno() >= 0:
-            poll.register(line, select.POLLIN)
-        ready = poll.poll((wake_ns - time.monotonic_ns()) / 1e6)
+        wait_s = max(0.0, (wake_ns - time.monotonic_ns()) / 1e9)
+        ports = line.files()
+        readable, _, _ = select.select([_STDIN, *ports], [], [], wait_s)
         now_ns = time.monotonic_ns()
-        if any(file == _STDIN for file, _ in ready) and not os.read(_STDIN, 4096):
+        if _STDIN in readable and not os.read(_STDIN, 4096):
             return
-        if data := line.receive():
-            device.receive(data, now_ns)
+        if any(port in readable for port in ports):
+            device.receive(line.receive(), now_ns)
         device.advance(now_ns - lag_ns)
         line.deliver(now_ns)
 
@@ -145,13 +144,9 @@ def _live_stepped(device: Device, line: Line) -> None:
     commands = bytearray()
     while True:
         # What the port would not take goes out as the reader makes room.
-        poll = select.poll()
-        poll.register(_STDIN, select.POLLIN)
-        if line.stuck and line.fileno() >= 0:
-            poll.register(line, select.POLLOUT)
-        ready = poll.poll()
+        readable, _, _ = select.select([_STDIN], line.files() if line.stuck else [], [])
         line.deliver(now_ns)
-        if not any(file == _STDIN for file, _ in ready):
+        if not readable:
             continue
         if not (data := os.read(_STDIN, 4096)):
             return
