@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,8 +10,10 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from scheduler import fixed
+from scheduler.bayesian import Bayesian, SafeSet
 from scheduler.contract import Action, Policy, TrueMeans
 from scheduler.features import GRAPH_BINS, PUBLISHED_BINS, Bins
+from scheduler.loglinear import Drift, default_priors, flat
 from scheduler.oracle import Opt
 from scheduler.profile import Profile, ProfileRecord, mean_outcomes
 from scheduler.qlearning import AutoScale
@@ -42,6 +45,16 @@ class Setting:
         return mean_outcomes(self.records)
 
 
+def require(name: str, options: Mapping[str, Option]) -> None:
+    """Raises PolicyError, naming the nearest right name or option, unless `build` knows them."""
+    builder = POLICIES[_existing(name, POLICIES, "policy")]
+    accepted = list(inspect.signature(builder).parameters)[1:]
+    for option in options:
+        if not accepted:
+            raise PolicyError(f"policy '{name}' has no options; remove '{option}'")
+        _existing(option, accepted, f"policy '{name}': option")
+
+
 def build(
     name: str,
     actions: Sequence[Action],
@@ -51,14 +64,9 @@ def build(
     true_means: TrueMeans | None = None,
 ) -> Policy:
     """The policy of that name. Raises PolicyError, naming the nearest right name or option, when there is none."""
-    builder = POLICIES[_existing(name, POLICIES, "policy")]
-    accepted = list(inspect.signature(builder).parameters)[1:]
-    for option in options or {}:
-        if not accepted:
-            raise PolicyError(f"policy '{name}' has no options; remove '{option}'")
-        _existing(option, accepted, f"policy '{name}': option")
+    require(name, options or {})
     try:
-        return builder(Setting(name, tuple(actions), seed, profile, true_means), **(options or {}))
+        return POLICIES[name](Setting(name, tuple(actions), seed, profile, true_means), **(options or {}))
     except PolicyError:
         raise
     except (TypeError, ValueError) as error:
@@ -120,10 +128,51 @@ def _autoscale_trained(
     )
 
 
+def _bayesian(
+    setting: Setting,
+    prior: str = "default",
+    delta: float = 0.01,
+    delta_untried: float = 0.5,
+    exploration: float = 1.0,
+    walk_deviation: float = 0.02,
+    discount: float = 0.99,
+    alarm: float = 8.0,
+) -> Policy:
+    believed = {"default": list, "flat": lambda priors: [flat(one) for one in priors]}
+    return Bayesian(
+        setting.actions,
+        setting.seed,
+        priors=believed[_existing(prior, believed, "prior")](default_priors(setting.actions)),
+        drift=Drift(walk_deviation=walk_deviation, discount=discount, alarm=alarm),
+        safe_set=SafeSet(delta, delta_untried),
+        exploration=exploration,
+    )
+
+
 def _opt(setting: Setting) -> Policy:
     if setting.true_means is None:
         raise PolicyError("Opt needs the true means, which only a virtual board has; leave it out on a real one")
     return Opt(setting.true_means)
+
+
+LEARNING: Mapping[str, Callable[..., Policy]] = {
+    "autoscale": _autoscale,
+    "autoscale-trained": _autoscale_trained,
+    "bayesian": _bayesian,
+}
+
+
+def _profiled(builder: Callable[..., Policy]) -> Callable[..., Policy]:
+    """The same policy, having learnt from the profile first."""
+
+    @functools.wraps(builder)
+    def build_and_teach(setting: Setting, **options: Option) -> Policy:
+        policy = builder(setting, **options)
+        for record in setting.records:
+            policy.update(record.state, record.action, record.outcome)
+        return policy
+
+    return build_and_teach
 
 
 POLICIES: Mapping[str, Callable[..., Policy]] = {
@@ -134,6 +183,7 @@ POLICIES: Mapping[str, Callable[..., Policy]] = {
     "cloud": lambda setting: fixed.cloud(),
     "random": lambda setting: fixed.RandomChoice(setting.seed),
     "opt": _opt,
-    "autoscale": _autoscale,
-    "autoscale-trained": _autoscale_trained,
+    **LEARNING,
+    **{f"{name}-profiled": _profiled(builder) for name, builder in LEARNING.items()},
 }
+"""Every policy by its name; `-profiled` is one that has learnt from the profile before its first decision."""

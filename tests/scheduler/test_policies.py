@@ -18,7 +18,7 @@ def _records(world: World) -> list[Any]:
     return [world.meter(state, action) for action in world.actions]
 
 
-@pytest.mark.parametrize("name", [name for name in POLICIES if name != "autoscale-trained"])
+@pytest.mark.parametrize("name", [name for name in POLICIES if not name.startswith("autoscale-trained")])
 def test_each_policy_decides_and_learns(world: World, name: str) -> None:
     state = world.state(world.task())
 
@@ -51,6 +51,31 @@ def test_a_trained_table_can_be_named(world: World, tmp_path: Path) -> None:
         build("autoscale-trained", world.actions, 3, {"table": str(tmp_path / "none")})
 
 
+def test_a_profiled_policy_knows_what_the_profile_holds(world: World) -> None:
+    records = _records(world)
+    state = records[0].state
+    knowing = build("autoscale-profiled", world.actions, 3, profile=records)
+    assert isinstance(knowing, AutoScale)
+    assert all(knowing.value(state, record.action) != 0.0 for record in records)
+
+
+def test_each_part_of_the_bayesian_scheduler_can_be_left_out(world: World) -> None:
+    parts: list[dict[str, Any]] = [
+        {"prior": "flat"},
+        {"delta": 0.5},
+        {"exploration": 0.0},
+        {"walk_deviation": 0.0},
+        {"discount": 1.0},
+        {"alarm": float("inf")},
+    ]
+    state = world.state(world.task())
+    for options in parts:
+        policy = build("bayesian", world.actions, 3, options)
+        for _ in range(30):
+            action = policy.select(state, world.actions)
+            policy.update(state, action, world.run(state, action))
+
+
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
@@ -60,6 +85,7 @@ def test_a_trained_table_can_be_named(world: World, tmp_path: Path) -> None:
         ("autoscale", {"reward": "publish"}, "did you mean 'published'"),
         ("autoscale", {"epsilon": 3.0}, "epsilon must be in 0..1"),
         ("autoscale", {"epsilon": "much"}, "policy 'autoscale': "),
+        ("bayesian", {"prior": "flatt"}, "did you mean 'flat'"),
         ("cloud", {"epsilon": 0.1}, "has no options; remove 'epsilon'"),
         ("autoscale-trained", {}, "table"),
         ("edge-best", {}, "chooses from a profile, and there is none"),
