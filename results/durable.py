@@ -13,7 +13,7 @@ class StoreError(Exception):
     """The run folder cannot be used as asked: the message names it, and the cure."""
 
 
-class StoreFull(StoreError):  # noqa: N818
+class StoreFull(StoreError):
     """No space for the next write. Everything appended before is safe; free space and resume."""
 
 

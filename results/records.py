@@ -80,7 +80,7 @@ class EnergyRecord:
     """all n inferences"""
     idle_subtracted_j: float | None
     """None where no baseline was taken"""
-    idle_subtracted_uncertainty_j: float | None
+    idle_subtracted_standard_uncertainty_j: float | None
     frame_energy_j: float | None
     """per frame period, waiting included; None unless the workload is a stream"""
     present: float
@@ -89,6 +89,18 @@ class EnergyRecord:
     mean_power_w: float
     peak_power_w: float
     baseline_power_w: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
+class OutcomeRecord:
+    """What a policy was told of its decision: with these, in order, it can be brought to where it was."""
+
+    latency_s: float
+    """mean over the inferences, a vain one included"""
+    energy_j: float
+    """per inference, estimated or metered as the suite asks"""
+    accuracy: float
+    failed: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
@@ -107,11 +119,11 @@ class OptRecord:
     energy_j: float
     """true mean energy of Opt's action, per inference"""
     feasible: bool
-    """some action had true P(latency <= QoS) >= 99 %; otherwise Opt is the fastest"""
+    """some action had true P(latency <= QoS) >= 99 % at the accuracy asked for; otherwise Opt is the fastest"""
     chosen_energy_j: float
     """true mean energy of the chosen action, per inference"""
-    chosen_feasible: bool
-    """the chosen action had true P(latency <= QoS) >= 99 %"""
+    chosen_met: bool
+    """the chosen action had true P(latency <= QoS) >= 99 % at the accuracy asked for"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
@@ -145,15 +157,20 @@ class TrialRecord:
     kind: Literal["warmup", "profile", "reference", "trial"]
     workload: str
     environment: str
-    policy: str
+    policy: str | None
+    """None where the trial was bound to an action, as all but "trial" are"""
     state: Facts
     action: ActionRecord
     explored: bool
     """the policy chose it to learn, not because it seemed best"""
     n: int
-    """inferences asked for"""
+    """inferences begun"""
     latencies_s: tuple[float, ...]
-    """of the inferences that answered, in order"""
+    """of each inference, in order; the last of a failed trial may be that of the vain attempt"""
+    transmit_s: float
+    """time the radio spent sending, over all inferences; 0 on the board"""
+    receive_s: float
+    """time the radio spent receiving, over all inferences; 0 on the board"""
     qos_s: float
     qos_met: int
     """of the n, how many answered within qos_s"""
@@ -166,7 +183,10 @@ class TrialRecord:
     """None where there is no monitor, or where it could not measure"""
     estimated_energy_j: float | None
     """per inference, without the meter"""
+    learnt: OutcomeRecord | None
+    """what the policy was told of its decision; None where no policy decided"""
     reward: RewardRecord | None
+    """None unless the policy learns"""
     opt: OptRecord | None
     """None where the truth is not known"""
     truth_energy_j: float | None

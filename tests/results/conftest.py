@@ -18,10 +18,11 @@ from results.records import (
     ConditionRecord,
     EnergyRecord,
     OptRecord,
-    RewardRecord,
+    OutcomeRecord,
     RunHeader,
     TrialRecord,
 )
+from results.run import Run
 from results.store import RunStore
 
 MS = 1_000_000
@@ -71,7 +72,7 @@ def energy(energy_j: float = 0.1, **changes: object) -> EnergyRecord:
             budget_j={"gain": 0.008 * energy_j, "edges": 0.006 * energy_j},
             window_energy_j=4 * energy_j,
             idle_subtracted_j=0.6 * energy_j,
-            idle_subtracted_uncertainty_j=0.02 * energy_j,
+            idle_subtracted_standard_uncertainty_j=0.02 * energy_j,
             frame_energy_j=None,
             present=1.0,
             window_s=0.01,
@@ -92,12 +93,14 @@ def trial(index: int, **changes: object) -> TrialRecord:
             kind="trial",
             workload="mobilenet",
             environment="S1",
-            policy="Edge (CPU FP32)",
+            policy="edge-cpu-fp32",
             state={"co_cpu": 0.0, "co_memory": 0.0, "rssi_dbm": -55.0, "peer_rssi_dbm": -50.0},
             action=ActionRecord(target="cpu", precision="fp32", frequency_hz=1.5e9),
             explored=False,
             n=4,
             latencies_s=(0.0025, 0.0024, 0.0026, 0.0025),
+            transmit_s=0.0,
+            receive_s=0.0,
             qos_s=0.05,
             qos_met=4,
             accuracy=0.75,
@@ -106,13 +109,14 @@ def trial(index: int, **changes: object) -> TrialRecord:
             end_ns=start_ns + 15 * MS,
             energy=energy(),
             estimated_energy_j=0.11,
-            reward=RewardRecord(name="published", value=-0.1),
+            learnt=OutcomeRecord(latency_s=0.0025, energy_j=0.05, accuracy=0.75, failed=False),
+            reward=None,
             opt=OptRecord(
                 action=ActionRecord(target="gpu", precision="fp16", frequency_hz=None),
                 energy_j=0.05,
                 feasible=True,
                 chosen_energy_j=0.1,
-                chosen_feasible=True,
+                chosen_met=True,
             ),
             truth_energy_j=0.1,
             condition=ConditionRecord(asked={"rssi_dbm": -55.0}, applied={"rssi_dbm": -55.0}),
@@ -155,6 +159,19 @@ def unfinished_run(path: Path, planned: int = 6, done: int = 3) -> Path:
         store.append_block(block())
         record_all(store, done)
     return path
+
+
+def recorded(path: Path, *changes: dict[str, object], **header_changes: object) -> Run:
+    """An unfinished run of one trial for each set of changes, without samples."""
+    with RunStore.create(path, header(**header_changes), plan(len(changes) + 1)) as store:
+        for index, change in enumerate(changes):
+            store.append(trial(index, **change))
+    return Run.read(path)
+
+
+def opt(chosen_j: float, opt_j: float, *, met: bool = True, feasible: bool = True, target: str = "gpu") -> OptRecord:
+    action = ActionRecord(target=target, precision="fp16", frequency_hz=None)
+    return OptRecord(action=action, energy_j=opt_j, feasible=feasible, chosen_energy_j=chosen_j, chosen_met=met)
 
 
 @pytest.fixture(scope="session")

@@ -8,13 +8,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from results.records import VIRTUAL_LABEL, BlockRecord, RecordError, RunHeader, TrialRecord, from_json, to_json
+from results.records import (
+    VIRTUAL_LABEL,
+    BlockRecord,
+    RecordError,
+    RewardRecord,
+    RunHeader,
+    TrialRecord,
+    from_json,
+    to_json,
+)
 
 
 def test_records_survive_the_round_trip(synthetic: ModuleType) -> None:
     for record in (
         synthetic.header(),
-        synthetic.trial(3),
+        synthetic.trial(3, reward=RewardRecord(name="published", value=-1.5), policy=None),
         synthetic.block(),
         synthetic.trial(0, energy=None, opt=None),
     ):
