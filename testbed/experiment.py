@@ -24,7 +24,7 @@ from testbed.environments import resolve_environment
 from testbed.errors import BenchError
 from testbed.meter import Meter
 from testbed.models import zoo
-from testbed.opening import OpenBench, open_bench, serving
+from testbed.opening import OpenBench, Served, open_bench, serving
 from testbed.plan import build_plan
 from testbed.runner import Runner, Watcher
 
@@ -116,11 +116,13 @@ def _prepare_model(workload: Workload, precisions: Sequence[str], on_step: Calla
     return zoo.from_files(workload.name, workload.model.files, workload.model.accuracy)
 
 
-def _served(models: Mapping[str, zoo.PreparedModel], actions: Sequence[Action]) -> dict[str, Path]:
-    """What the endpoints must serve: `<model>-<precision>` -> file."""
+def _served(models: Mapping[str, zoo.PreparedModel], actions: Sequence[Action]) -> dict[str, Served]:
+    """What the endpoints must serve, by the name the board asks for: `<model>-<precision>`."""
     precisions = {action.precision for action in actions if action.target in REMOTE_TARGETS}
     return {
-        f"{model.name}-{precision}": model.files[precision] for model in models.values() for precision in precisions
+        f"{model.name}-{precision}": Served(model.files[precision], model.counts.macs)
+        for model in models.values()
+        for precision in precisions
     }
 
 
@@ -140,7 +142,7 @@ def _bring_to_board(
         for precision, digest in model.sha256.items():
             if not agent.ask("has_model", sha256=digest):
                 content = model.files[precision].read_bytes()
-                agent.ask("put_model", timeout_s=_CHUNK_S, sha256=digest, content=content)
+                agent.ask("put_model", patience_s=_CHUNK_S, sha256=digest, content=content)
         agent.ask(
             "workload",
             name=workload.name,
@@ -163,7 +165,7 @@ def _bring_to_board(
         )
         for target, precision in sorted({(action.target, action.precision) for action in actions}):
             on_step(f"loading {model.name} on {target} at {precision}")
-            agent.ask("load", timeout_s=600.0, workload=workload.name, target=target, precision=precision)
+            agent.ask("load", patience_s=600.0, workload=workload.name, target=target, precision=precision)
 
 
 def _packed(tensors: Mapping[str, np.ndarray[Any, Any]]) -> bytes:

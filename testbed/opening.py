@@ -62,7 +62,7 @@ def open_bench(bench: Bench, seed: int) -> Iterator[OpenBench]:
             agent=agent,
             identity=agent.ask("identify"),
             board_clock=BoardClock(agent, time.monotonic_ns),
-            link=VirtualLink(agent, time.monotonic_ns) if bench.link else None,
+            link=stack.enter_context(VirtualLink(agent, time.monotonic_ns)) if bench.link else None,
             monitor=_monitor(bench, supply, seed, stack),
             now_ns=time.monotonic_ns,
         )
@@ -79,9 +79,17 @@ def _monitor(bench: Bench, supply: Path, seed: int, stack: ExitStack) -> PowerMo
     return settings.build(port)
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A model an endpoint answers for."""
+
+    file: Path
+    macs: int
+
+
 @contextmanager
-def serving(bench: Bench, models: Mapping[str, Path], seed: int) -> Iterator[dict[str, str]]:
-    """The bench's endpoints, by name, as URLs; those to be started serve `models` (name -> ONNX file)."""
+def serving(bench: Bench, models: Mapping[str, Served], seed: int) -> Iterator[dict[str, str]]:
+    """The bench's endpoints, by name, as URLs; those to be started serve `models`."""
     with ExitStack() as stack:
         yield {
             name: endpoint.url or str(stack.enter_context(_server(endpoint, models, seed)).ready["url"])
@@ -90,11 +98,12 @@ def serving(bench: Bench, models: Mapping[str, Path], seed: int) -> Iterator[dic
 
 
 @contextmanager
-def _server(endpoint: Endpoint, models: Mapping[str, Path], seed: int) -> Iterator[FarEnd]:
-    arguments = [f"--model={name}={path}" for name, path in models.items()]
+def _server(endpoint: Endpoint, models: Mapping[str, Served], seed: int) -> Iterator[FarEnd]:
+    arguments = [f"--model={name}={model.file}" for name, model in models.items()]
     module = "testbed.serve"
     if endpoint.serve == "virtual-gpu":
         module = "testbed.virtual.cloud"
+        arguments += [f"--macs={name}={model.macs}" for name, model in models.items()]
         arguments.append(f"--seed={seed}")
     with start_far_end(module, arguments) as far_end:
         yield far_end

@@ -90,13 +90,13 @@ class RemoteAgent:
     def _close(self) -> None:
         self._group.terminate(timeout=_CLOSE_TIMEOUT_S)
 
-    def ask(self, method: str, timeout_s: float = 60.0, **arguments: object) -> Any:
+    def ask(self, method: str, patience_s: float = 60.0, **arguments: object) -> Any:
         """Have the agent run a method. Raises RequestFailed, or BoardLost when no answer comes in time."""
         try:
             self._channel.send((method, arguments))
         except OSError as error:
             raise BoardLost(f"the board's agent is gone: {error}") from None
-        return self._reply(method, timeout_s)
+        return self._reply(method, patience_s)
 
     def _reply(self, method: str, timeout_s: float) -> Any:
         try:

@@ -112,7 +112,7 @@ class Runner:
         if self._bench.link is not None and self._bench.bench.link is not None:
             result = self._bench.link.apply(condition_at(rssi_dbm, self._bench.bench.link.standard))
             asked["link"] = asdict(result.asked)
-            applied["link"] = dict(result.observed) | {"time_ns": result.time_ns}
+            applied["link"] = asdict(result.observed) | {"time_ns": result.time_ns}
         self._rssi_dbm = rssi_dbm
         self._condition = ConditionRecord(asked=asked, applied=applied)
 
@@ -136,7 +136,7 @@ class Runner:
         for attempt in range(1, ATTEMPTS + 1):
             answer = self._agent.ask(
                 "trial",
-                timeout_s=600.0,
+                patience_s=600.0,
                 workload=planned.workload,
                 who=self._who(planned, again=attempt > 1),
                 window=self._window,

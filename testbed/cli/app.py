@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import click
 import typer
 from power import PowerError
-from results import Run, StoreError, summarise, write_report
+from results import Run, StoreError, summary, write_report
 from rich.console import Console
 from rich.logging import RichHandler
 from scheduler.policies import PolicyError
@@ -25,10 +25,9 @@ from testbed.cli.tables import show_findings, summary_table
 from testbed.config import Suite, bench_schema, load_bench, load_suite
 from testbed.doctor import examine
 from testbed.errors import TestbedError
-from testbed.models.errors import ModelError
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
-_EXPECTED = (TestbedError, PowerError, StoreError, PolicyError, ModelError)
+_EXPECTED = (TestbedError, PowerError, StoreError, PolicyError)
 
 app = typer.Typer(
     help="Measures, models and minimises the energy of DNN inference on Jetson and Raspberry Pi boards.",
@@ -103,7 +102,7 @@ def run(
                 _errors.print(kept, markup=False)
             raise
     finished = Run.read(folder)
-    _screen.print(summary_table(summarise(finished)))
+    _screen.print(summary_table(summary(finished), finished.header.caution))
     _screen.print(f"report: {write_report(finished)}", soft_wrap=True, markup=False)
     return 0
 
@@ -117,11 +116,13 @@ def report(run: RunFolder) -> None:
 @app.command()
 def show(run: RunFolder, as_json: AsJson = False) -> None:
     """Print a run's figures."""
-    summary = summarise(Run.read(run))
+    read = Run.read(run)
+    header, rows = read.header, summary(read)
     if as_json:
-        _print_json(summary.as_json())
+        progress = {"trials": len(read.trials), "planned": len(read.plan), "complete": read.complete}
+        _print_json({"provenance": header.provenance, "labels": list(header.labels), **progress, "rows": rows})
     else:
-        _screen.print(summary_table(summary))
+        _screen.print(summary_table(rows, header.caution))
 
 
 @app.command()

@@ -30,6 +30,8 @@ class InaBridgeMonitor(MonitorSettings):
     conversion_s: Seconds | None = None
     """one conversion; absent: the chip's fastest"""
     averages: int = 1
+    bus_divisor: int = Field(default=16, ge=1, le=255)
+    """the bus voltage is read with every so-many-th sample: a supply's voltage moves slowly, and reading it takes time"""
     supply_voltage_v: Volts = Field(gt=0)
     """nominal voltage at the sensor"""
 
@@ -49,6 +51,7 @@ class InaBridgeMonitor(MonitorSettings):
             range_v=self.range_v,
             conversion_s=self.conversion_s,
             averages=self.averages,
+            bus_divisor=self.bus_divisor,
         )
 
     def emulator(self, supply: Path, supply_voltage_v: float, seed: int) -> Program:

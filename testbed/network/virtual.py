@@ -4,21 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from types import TracebackType
 
 from testbed.network.conditions import Applied, Condition
 from testbed.remote import RemoteAgent
 
 
 class VirtualLink:
-    """Implements `Link`."""
+    """Implements `Link`. What it imposes ends with the agent."""
 
     def __init__(self, agent: RemoteAgent, now_ns: Callable[[], int]) -> None:
         self._agent = agent
         self._now_ns = now_ns
 
     def apply(self, condition: Condition) -> Applied:
-        observed = self._agent.ask("air", condition={k: v for k, v in asdict(condition).items() if k != "source"})
+        numbers = {name: value for name, value in asdict(condition).items() if name != "source"}
+        observed = Condition(**self._agent.ask("air", condition=numbers), source="read back from the virtual radio")
         return Applied(asked=condition, observed=observed, time_ns=self._now_ns())
 
     def restore(self) -> None:
         """Nothing outlives the agent."""
+
+    def __enter__(self) -> VirtualLink:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.restore()

@@ -78,7 +78,7 @@ def test_a_value_out_of_range_is_shown(tmp_path: Path) -> None:
 
 
 def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
-    assert "file.yaml:13: the key 'name' stands here twice" in refusal(tmp_path, SUITE + "\nname: again\n")
+    assert "file.yaml:12: the key 'name' stands here twice" in refusal(tmp_path, SUITE + "\nname: again\n")
 
 
 def test_broken_yaml_is_named_with_its_line(tmp_path: Path) -> None:

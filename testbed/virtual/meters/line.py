@@ -34,6 +34,7 @@ class Line:
         self._delivery = delivery
         self._random = random.Random(seed)
         self._under_way: list[tuple[int, int, bytes]] = []
+        self._answers_due_ns: list[int] = []
         self._posted = 0
         self._last_due_ns = 0
         self._backlog = bytearray()
@@ -80,10 +81,19 @@ class Line:
 
     def post_at_once(self, time_ns: int, data: bytes) -> None:
         """Send at `time_ns` ahead of what is posted and not yet due."""
-        self._push(time_ns + self._under_way_ns(), data)
+        due_ns = time_ns + self._under_way_ns()
+        heapq.heappush(self._answers_due_ns, due_ns)
+        self._push(due_ns, data)
+
+    @property
+    def answer_due_ns(self) -> int | None:
+        """When the next answer given at once is due; None when there is none under way."""
+        return self._answers_due_ns[0] if self._answers_due_ns else None
 
     def deliver(self, now_ns: int) -> None:
         """Show the port what is due by `now_ns`, as far as it takes it."""
+        while self._answers_due_ns and self._answers_due_ns[0] <= now_ns:
+            heapq.heappop(self._answers_due_ns)
         while self._under_way and self._under_way[0][0] <= now_ns:
             self._backlog += heapq.heappop(self._under_way)[2]
         if self._master < 0:

@@ -24,8 +24,8 @@ from testbed.virtual.meters.line import Delivery, Line
 
 LINE_FAULTS = ("drop", "corrupt", "litter", "unplug")
 
-_PACE_NS = 10_000_000  # waking up costs more than what is then done
-_IDLE_NS = 50_000_000
+_PACE_S = 0.01  # waking up costs as much as what is then done
+_IDLE_S = 0.05
 _STDIN = 0
 
 
@@ -111,7 +111,7 @@ def run(device: Device, line: Line, options: argparse.Namespace, about: Mapping[
         "lag_s": how.lag_ns / 1e9,
         "latency_s": how.latency_ns / 1e9,
         "jitter_s": how.jitter_ns / 1e9,
-        "pace_s": 0.0 if options.stepped else _PACE_NS / 1e9,
+        "pace_s": 0.0 if options.stepped else _PACE_S,
         "least_sample_latency_s": (how.lag_ns + how.latency_ns) / 1e9,
         "queue_bytes": how.queue_bytes,
     }
@@ -123,13 +123,12 @@ def run(device: Device, line: Line, options: argparse.Namespace, about: Mapping[
 
 
 def _live_paced(device: Device, line: Line, lag_ns: int) -> None:
-    wake_ns = time.monotonic_ns()
     while True:
-        pause_ns = _IDLE_NS if device.idle and line.idle else _PACE_NS
-        wake_ns = max(wake_ns + pause_ns, time.monotonic_ns())
-        wait_s = max(0.0, (wake_ns - time.monotonic_ns()) / 1e9)
         ports = line.files()
-        readable, _, _ = select.select([_STDIN, *ports], [], [], wait_s)
+        pause_s = _IDLE_S if device.idle and line.idle else _PACE_S
+        if line.answer_due_ns is not None:  # it must not stay until the next regular waking
+            pause_s = min(pause_s, max(0.0, (line.answer_due_ns - time.monotonic_ns()) / 1e9))
+        readable, _, _ = select.select([_STDIN, *ports], [], [], pause_s)
         now_ns = time.monotonic_ns()
         if _STDIN in readable and not os.read(_STDIN, 4096):
             return
