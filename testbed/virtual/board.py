@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from testbed.agent.contract import CoRun, Identity, Observed, Setting, Telemetry
+from testbed.agent.contract import Clock, CoRun, Identity, Observed, Setting, Telemetry
 from testbed.virtual import silicon
 from testbed.virtual.air import Air
 from testbed.virtual.catalogue import Catalogue
@@ -68,7 +68,8 @@ class VirtualBoard:
         self.profile = replace(
             profile, cooling=replace(cooling, time_constant_s=cooling.time_constant_s * config.thermal_time_scale)
         )
-        self.clock = VirtualClock(config.clock_offset_s, config.clock_drift_ppm)
+        self._clock = VirtualClock(config.clock_offset_s, config.clock_drift_ppm)
+        self.clock: Clock = self._clock
         self.overshoot = Overshoot()
         self._config = config
         self._seeds = np.random.SeedSequence(config.seed)
@@ -161,15 +162,15 @@ class VirtualBoard:
 
     def reach(self, url: str) -> str:
         """Where the board's applications find the server at `url`: behind a radio of this board."""
-        (seed,) = self._seeds.generate_state(1) + len(self._radios)
-        radio = self._open.enter_context(Radio(url, self.profile.radio, self._play_radio, self._air, int(seed)))
+        seed = int(self._seeds.spawn(1)[0].generate_state(1)[0])
+        radio = self._open.enter_context(Radio(url, self.profile.radio, self._play_radio, self._air, seed))
         self._radios.append(radio)
         return radio.url
 
     def true_energy_j(self, start_ns: int, end_ns: int) -> float:
         """What the board drew in a window of its clock, exactly."""
         self._supply.refresh()
-        return self._supply.energy_j(self.clock.to_host_ns(start_ns), self.clock.to_host_ns(end_ns))
+        return self._supply.energy_j(self._clock.to_host_ns(start_ns), self._clock.to_host_ns(end_ns))
 
     def restore(self) -> None:
         """Stop the co-runner, give every clock back, clear the air."""
@@ -192,10 +193,10 @@ class VirtualBoard:
         fate = law.draw(self._random, 1)
         start_ns = time.monotonic_ns()
         _, host_end_ns = self._rail.play(start_ns, law.phases(float(fate.factor[0]), float(fate.stall_s[0])))
-        end_ns = self.clock.from_host_ns(host_end_ns)
-        self.clock.sleep_until(end_ns)
+        end_ns = self._clock.from_host_ns(host_end_ns)
+        self._clock.sleep_until(end_ns)
         self.overshoot.count(time.monotonic_ns() - host_end_ns)
-        return self.clock.from_host_ns(start_ns), end_ns
+        return self._clock.from_host_ns(start_ns), end_ns
 
     def _play_radio(self, start_ns: int, phases: Sequence[tuple[float, float]]) -> None:
         self._rail.play(start_ns, phases)

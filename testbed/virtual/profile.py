@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from testbed.virtual.networks import ITEM_BYTES
 from testbed.virtual.thermal import Cooling
 
 
@@ -80,7 +81,9 @@ class Processor:
 
     @property
     def precisions(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(precision for precision, _ in self.anchors))
+        """Widest first."""
+        known = {precision for precision, _ in self.anchors}
+        return tuple(precision for precision in ITEM_BYTES if precision in known)
 
     def anchor(self, name: str, precision: str, kind: str) -> Anchor:
         """Raises ValueError, naming the precisions there are, when the processor cannot run this one."""

@@ -5,7 +5,8 @@ kernel. A CPU co-runner takes cores once all are wanted; a memory co-runner eats
 network is hurt as far as it waits for memory. Time varies log-normally, with rare Pareto stalls. Power is C V(f)^2 f
 times activity, above a base of idle power, leakage that grows with temperature, and the co-runner.
 
-The law knows nothing of clocks and files: it can be drawn from as fast as numpy goes.
+The law knows nothing of clocks and files: it can be drawn from as fast as numpy goes. The constants of this module are
+proposals: no published figure tells them apart.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ class Inference:
         """`size` fates, independent of each other."""
         factor = np.exp(self.deviation * random.standard_normal(size) - 0.5 * self.deviation**2)
         stalled = random.random(size) < self.stalls.probability
-        length_s = self.stalls.least_s * random.random(size) ** (-1.0 / self.stalls.shape)
+        length_s = self.stalls.least_s * (1.0 - random.random(size)) ** (-1.0 / self.stalls.shape)
         return Draws(factor, np.where(stalled, length_s, 0.0))
 
     def latency_s(self, draws: Draws) -> NDArray[np.float64]:
