@@ -329,14 +329,26 @@ def small_files() -> Iterator[int]:
     resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-def test_a_refused_append_leaves_no_trace(tmp_path: Path, synthetic: ModuleType, small_files: int) -> None:
+def sizes(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_size for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize(("samples_each", "full"), [(1, "trials.jsonl"), (200, "samples-0001.arrows")])
+def test_a_refused_append_leaves_no_trace(
+    tmp_path: Path, synthetic: ModuleType, small_files: int, samples_each: int, full: str
+) -> None:
     folder = tmp_path / "run"
     with RunStore.create(folder, synthetic.header(), synthetic.plan(30)) as store:
-        with pytest.raises(StoreFull, match=os.strerror(errno.EFBIG)):
-            fill(store, synthetic)
-        sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
-        assert max(sizes.values()) <= small_files
-        with pytest.raises(StoreFull):
-            fill(store, synthetic)
-        assert {path.name: path.stat().st_size for path in folder.iterdir()} == sizes
-        check_whole(Run.read(folder), synthetic)
+        synthetic.record_all(store, 1)
+        before = sizes(folder)
+
+        def append_all() -> None:
+            for index in range(1, 30):
+                before.update(sizes(folder))
+                store.append(synthetic.trial(index), synthetic.columns(synthetic.lead_in_ns(index), samples_each))
+
+        with pytest.raises(StoreFull, match=f"{full}: {os.strerror(errno.EFBIG)}"):
+            append_all()
+        assert sizes(folder) == before
+        assert before[full] > small_files / 4
+        assert list(Run.read(folder).trials) == store.trials
