@@ -45,7 +45,8 @@ class Link(Protocol):
 
     def apply(self, condition: Condition) -> Applied: ...
 
-    def restore(self) -> None: ...
+    def restore(self) -> None:
+        """Leave the path as it was found."""
 
     def __enter__(self) -> Link: ...
 

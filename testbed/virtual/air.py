@@ -26,6 +26,8 @@ RTO_S = 0.2
 TAIL_PACKETS = 3
 """a loss among the last ones brings no three duplicate acknowledgements (RFC 5681): only the time-out notices it"""
 MOST_BACKOFFS = 6
+LEAST_S = 1e-6
+"""delays and jitters below this are not drawn"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +67,9 @@ def download_s(rng: np.random.Generator, air: Air, n_bytes: int, size: int) -> S
 
 def one_way_s(rng: np.random.Generator, air: Air, size: int) -> Seconds:
     """One-way delay: never negative, skewed to the late side (a gamma distribution). Shape (size,)."""
-    if not air.delay_s or not air.jitter_s:
+    if min(air.delay_s, air.jitter_s) < LEAST_S:
         return np.full(size, air.delay_s)
-    shape = (air.delay_s / air.jitter_s) ** 2
-    return rng.gamma(shape, air.delay_s / shape, size)
+    return rng.gamma((air.delay_s / air.jitter_s) ** 2, air.jitter_s**2 / air.delay_s, size)
 
 
 def round_trip(

@@ -109,6 +109,7 @@ class Fault:
             self.strike(server)
         if self._hangs.is_set():
             server.stopping.wait()
+            raise ConnectionAbortedError("left hanging to the end")
 
     def strike(self, server: InferenceServer) -> None:
         """Let it happen now."""
