@@ -11,6 +11,10 @@ class UnknownActionError(ValueError):
     """A policy was offered, or told of, an action it was not built for."""
 
 
+class NothingToChooseError(ValueError):
+    """None of the actions on offer is one this policy could take."""
+
+
 class KnownActions:
     """The fixed actions of a policy, each with its index.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, fields
 from itertools import pairwise
-from math import prod
+from math import log10, prod
 
 from scheduler.contract import Network, State
 
@@ -55,6 +55,21 @@ GRAPH_BINS = Bins(conv_layers=(13.5, 37.0, 78.0))
 So counted the paper's networks have 0, 27, 47, 52, 53, 57, 62 and 94 convolutions (MobileBERT, MobileNet v1, SSD v1,
 MobileNet v2, ResNet50, Inception v1, MobileNet v3, Inception v3). The edges halve the gaps wider than 15.
 """
+
+
+def as_numbers(state: State) -> tuple[float, float, float, float, float, float, float, float]:
+    """The eight features on scales of order one: counts divided, the size as a logarithm, signals from -50 dBm down."""
+    network = state.task.network
+    return (
+        network.conv_layers / 50.0,
+        network.fc_layers / 50.0,
+        network.rc_layers / 10.0,
+        log10(max(network.macs, 1) / 1e9),
+        state.co_cpu,
+        state.co_memory,
+        (-50.0 - state.rssi_dbm) / 30.0,
+        (-50.0 - state.peer_rssi_dbm) / 30.0,
+    )
 
 
 class RowIndex:

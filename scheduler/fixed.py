@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 
-from scheduler.choices import accurate
+from scheduler.choices import NothingToChooseError, accurate
 from scheduler.contract import REMOTE_TARGETS, Action, Outcome, State, Task
 from scheduler.profile import Profile
-
-
-class NothingToChooseError(ValueError):
-    """None of the actions on offer is one this policy could take."""
 
 
 class Always:
@@ -51,15 +47,18 @@ def connected_edge() -> Always:
     return Always("connected-edge", lambda action: action.target == "edge")
 
 
+Preference = Callable[[Task, Mapping[Action, Outcome]], Action]
+"""task, profiled outcomes of the candidates -> the one to take"""
+
+
 class StaticTable:
-    """The action with the least profiled energy that meets QoS and accuracy in the profile; else the fastest there.
+    """The preferred action of a profile. A co-runner or a weak signal changes nothing of its choice.
 
     `eligible` says which actions it may take: those of the board for Edge (Best), all for the best fixed choice.
-    Choices are made once a task, so a co-runner or a weak signal later changes nothing.
     """
 
-    def __init__(self, name: str, profile: Profile, eligible: Callable[[Action], bool]) -> None:
-        self._name, self._profile, self._eligible = name, profile, eligible
+    def __init__(self, name: str, profile: Profile, eligible: Callable[[Action], bool], preference: Preference) -> None:
+        self._name, self._profile, self._eligible, self._preference = name, profile, eligible, preference
 
     def select(self, state: State, actions: Sequence[Action]) -> Action:
         """Raises NothingToChooseError when no action on offer was profiled for this task."""
@@ -70,28 +69,42 @@ class StaticTable:
             raise NothingToChooseError(
                 f"{self._name}: no action on offer was profiled for task '{task.name}'; profile it first"
             )
-        return _least_energy(task, candidates, profiled.__getitem__)
+        return self._preference(task, {action: profiled[action] for action in accurate(task, candidates)})
 
     def update(self, state: State, action: Action, outcome: Outcome) -> None:
         """Learns nothing."""
 
 
-def _least_energy(task: Task, candidates: Sequence[Action], outcome: Callable[[Action], Outcome]) -> Action:
-    candidates = accurate(task, candidates)
-    in_time = [action for action in candidates if outcome(action).latency_s <= task.qos_s]
+def least_energy(task: Task, candidates: Mapping[Action, Outcome]) -> Action:
+    """The least energy among those in time; else the fastest."""
+    in_time = [action for action, outcome in candidates.items() if outcome.latency_s <= task.qos_s]
     if in_time:
-        return min(in_time, key=lambda action: outcome(action).energy_j)
-    return min(candidates, key=lambda action: outcome(action).latency_s)
+        return min(in_time, key=lambda action: candidates[action].energy_j)
+    return fastest(task, candidates)
+
+
+def fastest(task: Task, candidates: Mapping[Action, Outcome]) -> Action:
+    """The least latency."""
+    return min(candidates, key=lambda action: candidates[action].latency_s)
+
+
+def _on_board(action: Action) -> bool:
+    return action.target not in REMOTE_TARGETS
 
 
 def edge_best(profile: Profile) -> StaticTable:
     """Edge (Best): the best processor and frequency of the board itself."""
-    return StaticTable("edge-best", profile, lambda action: action.target not in REMOTE_TARGETS)
+    return StaticTable("edge-best", profile, _on_board, least_energy)
 
 
 def static_best(profile: Profile) -> StaticTable:
     """The best fixed choice for each task, remote targets included."""
-    return StaticTable("static-best", profile, lambda action: True)
+    return StaticTable("static-best", profile, lambda action: True, least_energy)
+
+
+def race_to_idle(profile: Profile) -> StaticTable:
+    """The board's fastest accurate action, to be idle again the sooner."""
+    return StaticTable("race-to-idle", profile, _on_board, fastest)
 
 
 class RandomChoice:

@@ -11,14 +11,19 @@ from pathlib import Path
 
 from scheduler import fixed
 from scheduler.bayesian import Bayesian, SafeSet
+from scheduler.beliefs import inherit, load_beliefs
 from scheduler.contract import Action, Policy, TrueMeans
 from scheduler.features import GRAPH_BINS, PUBLISHED_BINS, Bins
+from scheduler.lints import LinTs
+from scheduler.linucb import LinUcb
 from scheduler.loglinear import Drift, default_priors, flat
 from scheduler.oracle import Opt
 from scheduler.profile import Profile, ProfileRecord, mean_outcomes
 from scheduler.qlearning import AutoScale
 from scheduler.rewards import REWARDS, Reward
+from scheduler.rule import CalibratedRule
 from scheduler.table import load_table
+from scheduler.transfer import transfer_table
 
 Option = float | int | str
 
@@ -128,6 +133,37 @@ def _autoscale_trained(
     )
 
 
+def _autoscale_transferred(
+    setting: Setting,
+    table: str,
+    reward: str = "published",
+    learning_rate: float = 0.9,
+    discount: float = 0.1,
+    epsilon: float = 0.1,
+) -> Policy:
+    return AutoScale.from_table(
+        transfer_table(load_table(Path(table)), setting.actions),
+        setting.actions,
+        setting.seed,
+        reward=_reward(reward),
+        learning_rate=learning_rate,
+        discount=discount,
+        epsilon=epsilon,
+    )
+
+
+def _linucb(setting: Setting, reward: str = "qos-penalty", width: float = 0.3, initial: float = 5.0) -> Policy:
+    return LinUcb(setting.actions, reward=_reward(reward), width=width, initial=initial)
+
+
+def _lints(setting: Setting, reward: str = "qos-penalty", width: float = 0.3, initial: float = 5.0) -> Policy:
+    return LinTs(setting.actions, setting.seed, reward=_reward(reward), width=width, initial=initial)
+
+
+def _rule(setting: Setting, regular_dbm: float = -70.0, headroom: float = 0.1) -> Policy:
+    return CalibratedRule(setting.profile, regular_dbm=regular_dbm, headroom=headroom)
+
+
 def _bayesian(
     setting: Setting,
     prior: str = "default",
@@ -149,6 +185,10 @@ def _bayesian(
     )
 
 
+def _bayesian_transferred(setting: Setting, beliefs: str) -> Policy:
+    return Bayesian(setting.actions, setting.seed, priors=inherit(load_beliefs(Path(beliefs)), setting.actions))
+
+
 def _opt(setting: Setting) -> Policy:
     if setting.true_means is None:
         raise PolicyError("Opt needs the true means, which only a virtual board has; leave it out on a real one")
@@ -158,7 +198,11 @@ def _opt(setting: Setting) -> Policy:
 LEARNING: Mapping[str, Callable[..., Policy]] = {
     "autoscale": _autoscale,
     "autoscale-trained": _autoscale_trained,
+    "autoscale-transferred": _autoscale_transferred,
     "bayesian": _bayesian,
+    "bayesian-transferred": _bayesian_transferred,
+    "linucb": _linucb,
+    "lints": _lints,
 }
 
 
@@ -179,6 +223,8 @@ POLICIES: Mapping[str, Callable[..., Policy]] = {
     "edge-cpu-fp32": lambda setting: fixed.edge_cpu_fp32(),
     "edge-best": lambda setting: fixed.edge_best(setting.profile),
     "static-best": lambda setting: fixed.static_best(setting.profile),
+    "race-to-idle": lambda setting: fixed.race_to_idle(setting.profile),
+    "rule": _rule,
     "connected-edge": lambda setting: fixed.connected_edge(),
     "cloud": lambda setting: fixed.cloud(),
     "random": lambda setting: fixed.RandomChoice(setting.seed),

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from scheduler import fixed
+from scheduler.choices import NothingToChooseError
 from scheduler.contract import Action
 from scheduler.profile import mean_outcomes
+from scheduler.rule import CalibratedRule
 
 World = Any
 
@@ -29,7 +31,7 @@ def test_offloading_takes_the_widest_precision_of_the_server(world: World) -> No
 
 
 def test_a_missing_target_is_named(world: World) -> None:
-    with pytest.raises(fixed.NothingToChooseError, match=r"cloud: none of the 11 actions"):
+    with pytest.raises(NothingToChooseError, match=r"cloud: none of the 11 actions"):
         fixed.cloud().select(world.state(world.task()), world.actions[:11])
 
 
@@ -61,7 +63,7 @@ def test_where_nothing_is_in_time_it_takes_the_fastest(world: World) -> None:
 
 def test_a_task_that_was_never_profiled_is_named(world: World) -> None:
     policy = fixed.edge_best(_profile(world, world.state(world.task())))
-    with pytest.raises(fixed.NothingToChooseError, match="task 'speech'"):
+    with pytest.raises(NothingToChooseError, match="task 'speech'"):
         policy.select(world.state(world.task("speech")), world.actions)
 
 
@@ -83,3 +85,24 @@ def test_mean_outcomes_are_means(world: World) -> None:
     assert mean.energy_j == pytest.approx(sum(record.energy_j for record in records) / 5)
     assert mean.latency_s == pytest.approx(sum(record.latency_s for record in records) / 5)
     assert mean.accuracy == 0.76
+
+
+def test_race_to_idle_is_the_fastest_accurate_action_of_the_board(world: World) -> None:
+    world.noise = 1e-6
+    state = world.state(world.task(accuracy_target=0.75))
+    assert fixed.race_to_idle(_profile(world, state)).select(state, world.actions) == Action("gpu", "fp16", 9e8)
+
+
+def test_the_rule_minds_signal_and_co_runner(world: World) -> None:
+    world.noise = 1e-6
+    task = world.task(macs=4_000_000_000)
+    rule = CalibratedRule(_profile(world, world.state(task)))
+    assert rule.select(world.state(task), world.actions).target == "cloud"
+    assert rule.select(world.state(task, rssi_dbm=-75.0), world.actions).target != "cloud"
+    cpu = [action for action in world.actions if action.target == "cpu"]
+    small = world.task("small", macs=1_000_000_000, accuracy_target=0.75, qos_s=0.05)
+    rule = CalibratedRule(_profile(world, world.state(small)))
+    assert rule.select(world.state(small), cpu) == Action("cpu", "fp32", 1.0e9)
+    assert rule.select(world.state(small, co_cpu=0.3), cpu) == Action("cpu", "fp32", 1.4e9)
+    with pytest.raises(NothingToChooseError, match="task 'photo'"):
+        rule.select(world.state(world.task()), cpu)
