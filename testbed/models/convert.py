@@ -1,0 +1,104 @@
+"""From the FP32 graph to the other precisions.
+
+fp16            weights and arithmetic in half precision; inputs and outputs keep their types.
+int8            quantised for ONNX Runtime: uint8 activations, int8 weights by output channel.
+int8-symmetric  quantised for TensorRT, which takes zero points of 0 alone: int8 activations and weights by channel,
+                biases left in float (NVIDIA TensorRT documentation, "Working with Quantized Types").
+
+Quantisation is static: the range of each activation is the least and greatest value seen over calibration inputs, and
+written into the file as QuantizeLinear / DequantizeLinear pairs.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import onnx
+from onnx import TensorProto
+from onnxconverter_common.float16 import convert_float_to_float16
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+
+from testbed.agent.contract import Tensors
+
+FP16_MAX = 65504.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """How activations and weights become integers."""
+
+    activations: QuantType
+    options: Mapping[str, bool] = field(default_factory=dict)
+
+
+SCHEMES: Mapping[str, Scheme] = {
+    "int8": Scheme(QuantType.QUInt8),
+    "int8-symmetric": Scheme(
+        QuantType.QInt8,
+        {"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False, "AddQDQPairToWeight": True},
+    ),
+}
+
+
+def to_fp16(source: Path, destination: Path) -> None:
+    """Write the half-precision form of `source`. Numbers below FP16's least become 0."""
+    model = onnx.load(str(source))
+    casts = {node.name for node in model.graph.node if node.op_type == "Cast"}
+    half = convert_float_to_float16(model, keep_io_types=True, min_positive_val=0.0, max_finite_val=FP16_MAX)
+    for node in half.graph.node:
+        if node.name in casts:  # the converter changes what a Cast's output is declared to be, not what it is cast to
+            node.attribute[0].i = TensorProto.FLOAT16
+    onnx.save(half, str(destination))
+
+
+def to_int8(
+    source: Path, destination: Path, scheme: Scheme, operators: Sequence[str], calibration: Sequence[Tensors]
+) -> None:
+    """Write the quantised form of `source`: nodes of `operators` quantised, ranges from the calibration inputs."""
+    with _quiet():
+        quantize_static(
+            str(source),
+            str(destination),
+            _Calibration(calibration),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=scheme.activations,
+            weight_type=QuantType.QInt8,
+            op_types_to_quantize=list(operators),
+            calibrate_method=CalibrationMethod.MinMax,
+            extra_options=dict(scheme.options),
+        )
+
+
+class _Calibration(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime is untyped
+    def __init__(self, inputs: Sequence[Tensors]) -> None:
+        self._inputs = iter(inputs)
+
+    def get_next(self) -> dict[str, object] | None:
+        tensors = next(self._inputs, None)
+        return None if tensors is None else dict(tensors)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without onnxruntime's advice, on the root logger, to fold batch normalisation first: these graphs have none."""
+    root = logging.getLogger()
+
+    def advice(record: logging.LogRecord) -> bool:
+        return "pre-processing before quantization" not in record.getMessage()
+
+    root.addFilter(advice)
+    try:
+        yield
+    finally:
+        root.removeFilter(advice)
