@@ -13,7 +13,7 @@ from itertools import product
 from statistics import fmean, median
 from typing import Literal
 
-from results.names import BASELINE, environment_order, policy_order
+from results.names import BASELINE, environment_order, learns, policy_order
 from results.quality import TruthCheck, truth_check
 from results.records import TrialRecord
 from results.run import Run
@@ -113,8 +113,11 @@ class Analysis:
 
     rows: tuple[Row, ...]
     overall: tuple[Overall, ...]
-    learners: tuple[str, ...]
-    """policies that were rewarded"""
+
+    @property
+    def learners(self) -> list[str]:
+        """The policies that learn."""
+        return list(dict.fromkeys(each.policy for each in self.overall if learns(each.policy)))
 
     @property
     def workloads(self) -> list[str]:
@@ -138,8 +141,7 @@ class Analysis:
 def analyse(run: Run) -> Analysis:
     """The figures of the durable trials of a run, finished or not."""
     trials = [trial for trial in run.trials if trial.kind == "trial" and trial.policy is not None]
-    learners = tuple(sorted({trial.policy for trial in trials if trial.policy and trial.reward}, key=policy_order))
-    cells = _cells(trials, learners)
+    cells = _cells(trials)
     means = {
         (cell.workload, cell.environment, cell.policy, cell.phase): resample_mean(
             cell.energies_j, run.header.seed, f"{cell.workload}/{cell.environment}/{cell.policy}/{cell.phase}"
@@ -150,13 +152,13 @@ def analyse(run: Run) -> Analysis:
     rows = tuple(_row(cell, means) for cell in cells)
     kinds = dict.fromkeys((cell.policy, cell.phase) for cell in cells)
     ordered = sorted(kinds, key=lambda kind: (policy_order(kind[0]), kind[1]))
-    return Analysis(rows, tuple(_overall(policy, phase, cells, means) for policy, phase in ordered), learners)
+    return Analysis(rows, tuple(_overall(policy, phase, cells, means) for policy, phase in ordered))
 
 
 Means = Mapping[tuple[str, str, str, Phase], Resampled]
 
 
-def _cells(trials: Sequence[TrialRecord], learners: Sequence[str]) -> list[Cell]:
+def _cells(trials: Sequence[TrialRecord]) -> list[Cell]:
     workloads = list(dict.fromkeys(trial.workload for trial in trials))
     environments = sorted({trial.environment for trial in trials}, key=environment_order)
     policies = sorted({trial.policy for trial in trials if trial.policy}, key=policy_order)
@@ -166,7 +168,7 @@ def _cells(trials: Sequence[TrialRecord], learners: Sequence[str]) -> list[Cell]
         own = tuple(trial for trial in trials if (trial.workload, trial.environment, trial.policy) == place)
         if own:
             cells.append(Cell(*place, "all", own))
-        if len(own) > 1 and policy in learners:
+        if len(own) > 1 and learns(policy):
             cells.append(Cell(*place, "last half", own[len(own) // 2 :]))
     return cells
 

@@ -12,13 +12,23 @@ _POLICIES = {
     "edge-cpu-fp32": ("Edge (CPU FP32)", "#8c8c8c"),
     "edge-best": ("Edge (Best)", "#009e73"),
     "static-best": ("Static best", "#999933"),
+    "race-to-idle": ("Race to idle", "#117733"),
+    "rule": ("Calibrated rule", "#882255"),
     "connected-edge": ("Connected Edge", "#e69f00"),
     "cloud": ("Cloud", "#d55e00"),
     "random": ("Random", "#d0d0d0"),
     "autoscale": ("AutoScale", "#56b4e9"),
-    "autoscale-trained": ("AutoScale, trained before", "#cc79a7"),
+    "autoscale-trained": ("AutoScale, trained before", "#0072b2"),
+    "autoscale-transferred": ("AutoScale, transferred", "#44aa99"),
+    "bayesian": ("Bayesian", "#cc79a7"),
+    "bayesian-transferred": ("Bayesian, transferred", "#aa4499"),
+    "linucb": ("LinUCB", "#cc6677"),
+    "lints": ("LinTS", "#6b5bd2"),
     "opt": ("Opt", "#222222"),
 }
+_FIXED = {*list(_POLICIES)[: list(_POLICIES).index("autoscale")], "opt"}
+_PROFILED = "-profiled"
+"""ending of a policy that has learnt from the profile before its first decision"""
 _TARGETS = {
     "cpu": "#0072b2",
     "gpu": "#009e73",
@@ -37,11 +47,15 @@ _LAST_HALF = 0.4
 """how much darker the learned half of a policy is drawn than all of it"""
 
 
-def policy_order(name: str) -> tuple[int, str]:
+def learns(policy: str) -> bool:
+    """Whether its decisions may change with what came of them; true of any policy not known here."""
+    return policy not in _FIXED
+
+
+def policy_order(name: str) -> tuple[float, str]:
     """Sort key: known policies as listed here, then the others by name, Opt last."""
-    known = list(_POLICIES)
-    place = known.index(name) if name in _POLICIES else known.index("opt") - 1
-    return place, name
+    known, stem = list(_POLICIES), name.removesuffix(_PROFILED)
+    return known.index(stem) if stem in _POLICIES else known.index("opt") - 0.5, name
 
 
 def decision_order(decision: str) -> tuple[int, str]:
@@ -59,7 +73,10 @@ def environment_order(name: str) -> tuple[int, str]:
 
 def policy_name(name: str) -> str:
     """For people to read."""
-    return _POLICIES[name][0] if name in _POLICIES else name
+    stem = name.removesuffix(_PROFILED)
+    if stem not in _POLICIES:
+        return name
+    return _POLICIES[stem][0] if stem == name else f"{_POLICIES[stem][0]}, profiled before"
 
 
 def row_name(policy: str, phase: str) -> str:
@@ -69,7 +86,9 @@ def row_name(policy: str, phase: str) -> str:
 
 def row_colour(policy: str, phase: str) -> str:
     """As #rrggbb."""
-    colour = _POLICIES[policy][1] if policy in _POLICIES else _spare(policy)
+    stem = policy.removesuffix(_PROFILED)
+    colour = _POLICIES[stem][1] if stem in _POLICIES else _spare(stem)
+    colour = colour if stem == policy else _mixed(colour, 255, 0.5)
     return colour if phase == "all" else _mixed(colour, 0, _LAST_HALF)
 
 

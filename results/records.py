@@ -186,7 +186,7 @@ class TrialRecord:
     learnt: OutcomeRecord | None
     """what the policy was told of its decision; None where no policy decided"""
     reward: RewardRecord | None
-    """None unless the policy learns"""
+    """None unless the policy learns from a reward"""
     opt: OptRecord | None
     """None where the truth is not known"""
     truth_energy_j: float | None

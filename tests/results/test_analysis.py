@@ -8,7 +8,7 @@ import pytest
 
 from results.analysis import Analysis, Overall, Row, analyse
 from results.learning import SPAN, learning_curves, moving_mean
-from results.names import policy_order, row_colour
+from results.names import policy_name, policy_order, row_colour
 from results.quality import assess
 from results.records import ActionRecord, RewardRecord
 from results.run import Run
@@ -128,7 +128,7 @@ def test_a_learner_is_shown_whole_and_by_its_last_half(tmp_path: Path, synthetic
     ]
     fixed = {"energy": synthetic.energy(0.3)}
     analysis = analyse(synthetic.recorded(tmp_path / "run", *learned, fixed, fixed))
-    assert analysis.learners == ("autoscale",)
+    assert analysis.learners == ["autoscale"]
     energies = {each.phase: each.energy_j for each in analysis.rows if each.policy == "autoscale"}
     assert energies["all"].value == pytest.approx(0.275)
     assert energies["last half"].value == pytest.approx(0.15)
@@ -202,7 +202,14 @@ def test_summary_has_plain_rows_in_reading_order(tmp_path: Path, synthetic: Modu
     policies = ("opt", "mine", "cloud", BASELINE)
     run = synthetic.recorded(tmp_path / "run", *({"policy": policy} for policy in policies for _ in range(2)))
     rows = summary(run)
-    assert [line["policy_name"] for line in rows] == ["Edge (CPU FP32)", "Cloud", "mine", "Opt"]
+    lines = [(line["policy_name"], line["phase"]) for line in rows]
+    assert lines == [
+        ("Edge (CPU FP32)", "all"),
+        ("Cloud", "all"),
+        ("mine", "all"),
+        ("mine", "last half"),
+        ("Opt", "all"),
+    ]
     assert rows[0]["energy_j"] == pytest.approx(0.1)
     assert rows[0]["decisions"] == {"cpu/fp32": 2}
 
@@ -267,8 +274,20 @@ def test_uncertainty_and_clocks_are_summed_up(unfinished: Path, synthetic: Modul
 
 
 def test_policies_are_told_apart() -> None:
-    policies = sorted(["opt", "autoscale", "cloud", "edge-best", BASELINE, "connected-edge", "new"], key=policy_order)
-    assert policies[0] == BASELINE
-    assert policies[-1] == "opt"
+    known = [
+        BASELINE,
+        "edge-best",
+        "connected-edge",
+        "cloud",
+        "autoscale",
+        "bayesian",
+        "bayesian-profiled",
+        "linucb",
+        "opt",
+    ]
+    policies = sorted([*reversed(known), "new"], key=policy_order)
+    assert [policy for policy in policies if policy != "new"] == known
+    assert policies[-2:] == ["new", "opt"]
+    assert policy_name("bayesian-profiled") == "Bayesian, profiled before"
     colours = [row_colour(policy, phase) for policy in policies for phase in ("all", "last half")]
     assert len(set(colours)) == len(colours)
