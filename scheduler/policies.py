@@ -9,14 +9,18 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from scheduler import fixed
+from scheduler import classifiers, fixed, regressors
 from scheduler.bayesian import Bayesian, SafeSet
+from scheduler.bayesopt import BayesianOptimisation
 from scheduler.beliefs import inherit, load_beliefs
 from scheduler.contract import Action, Policy, TrueMeans
 from scheduler.features import GRAPH_BINS, PUBLISHED_BINS, Bins
+from scheduler.libraries import MissingLibraryError
 from scheduler.lints import LinTs
 from scheduler.linucb import LinUcb
 from scheduler.loglinear import Drift, default_priors, flat
+from scheduler.mosaic import Mosaic
+from scheduler.neurosurgeon import Neurosurgeon
 from scheduler.oracle import Opt
 from scheduler.profile import Profile, ProfileRecord, mean_outcomes
 from scheduler.qlearning import AutoScale
@@ -43,11 +47,16 @@ class Setting:
     true_means: TrueMeans | None
 
     @property
-    def profile(self) -> Profile:
-        """Raises PolicyError when nothing was profiled."""
+    def profiled(self) -> Sequence[ProfileRecord]:
+        """The records. Raises PolicyError when there is none."""
         if not self.records:
             raise PolicyError(f"policy '{self.name}' chooses from a profile, and there is none; run the profile trials")
-        return mean_outcomes(self.records)
+        return self.records
+
+    @property
+    def profile(self) -> Profile:
+        """Mean outcomes of the records. Raises PolicyError when there is none."""
+        return mean_outcomes(self.profiled)
 
 
 def require(name: str, options: Mapping[str, Option]) -> None:
@@ -74,7 +83,7 @@ def build(
         return POLICIES[name](Setting(name, tuple(actions), seed, profile, true_means), **(options or {}))
     except PolicyError:
         raise
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, MissingLibraryError) as error:
         raise PolicyError(f"policy '{name}': {error}") from error
 
 
@@ -164,6 +173,18 @@ def _rule(setting: Setting, regular_dbm: float = -70.0, headroom: float = 0.1) -
     return CalibratedRule(setting.profile, regular_dbm=regular_dbm, headroom=headroom)
 
 
+def _neurosurgeon(setting: Setting, minimise: str = "energy") -> Policy:
+    return Neurosurgeon(setting.profiled, minimise=minimise)
+
+
+def _nearest_neighbours(setting: Setting, neighbours: int = 3) -> Policy:
+    return classifiers.nearest_neighbours(setting.profiled, neighbours)
+
+
+def _bayesian_optimisation(setting: Setting, window: int = 200) -> Policy:
+    return BayesianOptimisation(setting.actions, setting.records, window=window)
+
+
 def _bayesian(
     setting: Setting,
     prior: str = "default",
@@ -225,6 +246,13 @@ POLICIES: Mapping[str, Callable[..., Policy]] = {
     "static-best": lambda setting: fixed.static_best(setting.profile),
     "race-to-idle": lambda setting: fixed.race_to_idle(setting.profile),
     "rule": _rule,
+    "neurosurgeon": _neurosurgeon,
+    "mosaic": lambda setting: Mosaic(setting.profiled),
+    "lr": lambda setting: regressors.linear_regression(setting.actions, setting.profiled),
+    "svr": lambda setting: regressors.support_vector_regression(setting.actions, setting.profiled),
+    "svm": lambda setting: classifiers.support_vector_machine(setting.profiled),
+    "knn": _nearest_neighbours,
+    "bo": _bayesian_optimisation,
     "connected-edge": lambda setting: fixed.connected_edge(),
     "cloud": lambda setting: fixed.cloud(),
     "random": lambda setting: fixed.RandomChoice(setting.seed),
