@@ -20,6 +20,18 @@ REACH = 3.0
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """Some of a window's energy, with its uncertainty by cause."""
+
+    energy_j: float
+    budget_j: Mapping[str, float]
+
+    @property
+    def standard_uncertainty_j(self) -> float:
+        return math.hypot(*self.budget_j.values())
+
+
+@dataclass(frozen=True, slots=True)
 class Energy:
     """The energy of one window. Standard uncertainties are one standard deviation (k = 1)."""
 
@@ -38,6 +50,8 @@ class Energy:
     idle_subtracted_j: float | None = None
     """energy less the baseline over the window; the meter's offset is not in it"""
     idle_subtracted_standard_uncertainty_j: float | None = None
+    busy: Part | None = None
+    """energy of the time the board was busy; None unless asked for"""
 
 
 def cut(
@@ -49,6 +63,7 @@ def cut(
     clock_uncertainty_s: float = 0.0,
     pad_s: float = 0.0,
     guard_s: float = 0.0,
+    busy_s: float | None = None,
 ) -> Energy:
     """The energy between two moments of the controller's clock, from one channel's samples.
 
@@ -56,6 +71,9 @@ def cut(
     for `guard_s` on both sides of the window, give `guard_s` and a `pad_s` below it: the integral then runs from
     `pad_s` before the start to `pad_s` after the end, less the baseline measured in the rest of each guard over that
     side's pad, which makes the result insensitive to the clock and catches a slow return to idle.
+
+    Where the board also idled within the window (a stream between its frames), `busy_s` is how long it did not; `busy`
+    is then the energy of that time. It needs guards.
 
     Raises `WindowTooShort`, and `TraceIncomplete` when the trace does not cover the window or lost too much of it.
     """
@@ -90,7 +108,16 @@ def cut(
         mean_power_w=energy_j / window_s,
         peak_power_w=float(curve.power_w[curve.within(0.0, window_s)].max()),
     )
-    return idle.subtract_from(energy, spec) if idle else energy
+    if idle is None:
+        return energy
+    subtracted = idle.without(window_s, energy, spec)
+    return replace(
+        energy,
+        baseline_power_w=idle.baseline_w,
+        idle_subtracted_j=subtracted.energy_j,
+        idle_subtracted_standard_uncertainty_j=subtracted.standard_uncertainty_j,
+        busy=idle.without(max(0.0, window_s - busy_s), energy, spec) if busy_s is not None else None,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,19 +149,21 @@ class Idle:
             padding_uncertainty_j=pad_s * math.hypot(noise_w[0] * beside_pad, noise_w[1] * beside_pad, drift_w),
         )
 
-    def subtract_from(self, energy: Energy, spec: MonitorSpec) -> Energy:
-        """The energy with its idle-subtracted part: the offset cancels, the baseline brings its own uncertainty."""
-        subtracted_j = energy.energy_j - self.baseline_w * energy.window_s
-        causes = {cause: value for cause, value in energy.budget_j.items() if cause not in ("gain", "offset")}
+    def without(self, idle_s: float, energy: Energy, spec: MonitorSpec) -> Part:
+        """The energy less the baseline over `idle_s` of its window.
+
+        Gain and offset act on energy and baseline alike, so only what they do to the difference counts.
+        """
+        part_j = energy.energy_j - self.baseline_w * idle_s
         baseline_u_w = math.hypot(self.baseline_uncertainty_w, spec.power_lsb_w / math.sqrt(12.0))
-        uncertainty_j = math.hypot(
-            *causes.values(), spec.gain_standard_uncertainty * subtracted_j, baseline_u_w * energy.window_s
-        )
-        return replace(
-            energy,
-            baseline_power_w=self.baseline_w,
-            idle_subtracted_j=subtracted_j,
-            idle_subtracted_standard_uncertainty_j=uncertainty_j,
+        return Part(
+            part_j,
+            {
+                **energy.budget_j,
+                "gain": spec.gain_standard_uncertainty * abs(part_j),
+                "offset": spec.offset_standard_uncertainty_w * (energy.window_s - idle_s),
+                "baseline": baseline_u_w * idle_s,
+            },
         )
 
 

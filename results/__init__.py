@@ -14,6 +14,7 @@ from results.records import (
     RunHeader,
     TrialRecord,
 )
+from results.report import write_report
 from results.run import Run
 from results.store import RunStore
 from results.tables import summary
@@ -35,4 +36,5 @@ __all__ = [
     "StoreFull",
     "TrialRecord",
     "summary",
+    "write_report",
 ]

@@ -80,8 +80,8 @@ def _carry_out(
             suite.actions, opened.processors(), opened.identity["frequencies_hz"], opened.board_name
         )
         with serving(bench, _served(models, actions), seed) as urls:
-            for name, url in urls.items():
-                opened.agent.ask("endpoint", name=name, url=url, timeout_s=bench.endpoints[name].timeout_s)
+            for name, endpoint in bench.endpoints.items():
+                opened.agent.ask("endpoint", name=name, url=urls[name], timeout_s=endpoint.timeout_s)
             _bring_to_board(opened, suite, models, actions, seed, audience.step)
             with open_store() as store, _metering(opened) as meter:
                 audience.run_begins(store, meter)
@@ -113,7 +113,11 @@ def _prepare_model(workload: Workload, precisions: Sequence[str], on_step: Calla
             f"workload '{workload.name}' has no file for {', '.join(missing)}, which an action uses: "
             "add it under model.files, or leave the action out"
         )
-    return zoo.from_files(workload.name, workload.model.files, workload.model.accuracy)
+    return zoo.from_files(
+        workload.name,
+        {str(precision): file for precision, file in workload.model.files.items()},
+        {str(precision): accuracy for precision, accuracy in workload.model.accuracy.items()},
+    )
 
 
 def _served(models: Mapping[str, zoo.PreparedModel], actions: Sequence[Action]) -> dict[str, Served]:
@@ -170,7 +174,7 @@ def _bring_to_board(
 
 def _packed(tensors: Mapping[str, np.ndarray[Any, Any]]) -> bytes:
     content = io.BytesIO()
-    np.savez(content, **tensors)
+    np.savez(content, **dict(tensors))  # type: ignore[arg-type]  # its stub takes allow_pickle for any keyword
     return content.getvalue()
 
 

@@ -92,8 +92,10 @@ class Meter:
                 time.sleep(REOPENING_PAUSE_S)
         raise BenchError(f"{error}; look at the meter's cable and supply, then resume the run")
 
-    def energy(self, marks: Marks, guard_s: float) -> Energy:
+    def energy(self, marks: Marks, guard_s: float, busy_s: float) -> Energy:
         """The energy between two marks; padded and baseline-subtracted where there are idle guards around them.
+
+        `busy_s` is how long the board worked between them; the energy of that time stands in `busy`.
 
         Raises `power.WindowTooShort`, or a `power.TransientError` when the trace does not come or has holes.
         """
@@ -108,6 +110,7 @@ class Meter:
             clock_uncertainty_s=self._clock_uncertainty_s(marks),
             pad_s=PAD * guard_s,
             guard_s=guard_s,
+            busy_s=busy_s,
         )
 
     def take_samples(self) -> Samples:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from testbed.config import Environment, PolicyUse, Suite
 from testbed.environments import resolve_environment
@@ -28,6 +29,11 @@ class PlannedTrial:
     rssi_dbm: float
     policy: str | None = None
     action: str | None = None
+
+    @staticmethod
+    def from_dict(entry: Mapping[str, Any]) -> PlannedTrial:
+        """Back from the run store. Raises pydantic's ValidationError for what is no planned trial."""
+        return TypeAdapter(PlannedTrial).validate_python(entry)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as the run store keeps them."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,21 +10,19 @@ from results import ActionRecord, EnergyRecord, OptRecord
 from results import ClockFit as ClockRecord
 
 
-def energy_record(energy: Energy, n: int, busy_s: float, *, frames: bool) -> EnergyRecord:
-    """The record of a trial of n inferences that together took `busy_s` of the window.
+def energy_record(energy: Energy, n: int, *, frames: bool) -> EnergyRecord:
+    """The record of a trial of n inferences, `frames` of a stream or not.
 
-    The energy of the inferences is the window's less the baseline over the time the board only waited: for a stream's
-    next frame, or for the agent between two inferences.
+    The energy of an inference is that of the time the board was busy: what it draws while it only waits, for a stream's
+    next frame or for the agent between two inferences, is no part of it. Without guards nobody knows what that is, and
+    it stays in.
     """
-    baseline_w = energy.baseline_power_w or 0.0
-    waited_s = max(0.0, energy.window_s - busy_s) if energy.baseline_power_w is not None else 0.0
+    busy = energy.busy
     idle_u_j = energy.idle_subtracted_standard_uncertainty_j
-    uncertainty_j = math.hypot(energy.standard_uncertainty_j, waited_s / energy.window_s * (idle_u_j or 0.0))
-    scale = uncertainty_j / energy.standard_uncertainty_j if energy.standard_uncertainty_j else 1.0
     return EnergyRecord(
-        energy_j=(energy.energy_j - waited_s * baseline_w) / n,
-        standard_uncertainty_j=uncertainty_j / n,
-        budget_j={cause: scale * value / n for cause, value in energy.budget_j.items()},
+        energy_j=(busy.energy_j if busy else energy.energy_j) / n,
+        standard_uncertainty_j=(busy.standard_uncertainty_j if busy else energy.standard_uncertainty_j) / n,
+        budget_j={cause: value / n for cause, value in (busy or energy).budget_j.items()},
         window_energy_j=energy.energy_j,
         idle_subtracted_j=None if energy.idle_subtracted_j is None else energy.idle_subtracted_j / n,
         idle_subtracted_standard_uncertainty_j=None if idle_u_j is None else idle_u_j / n,

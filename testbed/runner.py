@@ -79,7 +79,7 @@ class Runner:
 
         Raises BenchError or TransientError when the run must stop; what was recorded stays, and can be resumed.
         """
-        plan = [PlannedTrial(**entry) for entry in self._store.plan]
+        plan = [PlannedTrial.from_dict(entry) for entry in self._store.plan]
         left = plan[len(self._store.trials) :]
         if self._meter is not None:
             self._meter.settle(self._bench.now_ns())
@@ -146,7 +146,7 @@ class Runner:
             if self._meter is None:
                 return self._record(planned, answer, marks, None, "")
             try:
-                energy = self._meter.energy(marks, self._suite.guard_s)
+                energy = self._meter.energy(marks, self._window["guard_s"], sum(answer["latencies_s"]))
             except power.WindowTooShort as refusal:
                 return self._record(planned, answer, marks, None, str(refusal))
             except power.TransientError as trouble:
@@ -166,9 +166,8 @@ class Runner:
         return {"action": asdict(self._actions[planned.action])}
 
     def _energy_record(self, planned: PlannedTrial, answer: Mapping[str, Any], energy: power.Energy) -> EnergyRecord:
-        latencies_s = answer["latencies_s"]
         frames = self._workloads[planned.workload].period_s is not None
-        return energy_record(energy, len(latencies_s), sum(latencies_s), frames=frames)
+        return energy_record(energy, len(answer["latencies_s"]), frames=frames)
 
     def _record(
         self, planned: PlannedTrial, answer: Mapping[str, Any], marks: Marks, energy: EnergyRecord | None, refusal: str

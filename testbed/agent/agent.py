@@ -58,7 +58,7 @@ class Agent:
 
     def endpoint(self, name: str, url: str, timeout_s: float) -> None:
         """Make a remote target of a server that speaks the Open Inference Protocol."""
-        address = self._board.reach(url) if isinstance(self._board, Simulated) else url
+        address = self._board.reach(name, url, timeout_s) if isinstance(self._board, Simulated) else url
         self._remotes[name] = RemoteTarget(address, self._board.clock, timeout_s)
 
     def workload(
@@ -72,13 +72,16 @@ class Agent:
     ) -> None:
         """Make a workload known: its network, model files by precision and digest, inputs (npz each), constraints."""
         self._tasks[name] = Task(name=name, network=Network(**network), **constraints)
-        self._loaded[name] = Model(
+        model = Model(
             name=network["name"],
             files={precision: self._models.path(sha256) for precision, sha256 in files.items()},
             macs=network["macs"],
             bytes_moved=bytes_moved,
             inputs=[_tensors(content) for content in inputs],
         )
+        self._loaded[name] = model
+        if isinstance(self._board, Simulated):
+            self._board.know(model)
 
     def load(self, workload: str, target: str, precision: str) -> None:
         """Load a session and warm it with every input."""

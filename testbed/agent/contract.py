@@ -166,5 +166,11 @@ class Simulated(Protocol):
     def set_air(self, condition: Mapping[str, float]) -> Mapping[str, float]:
         """Put the radio under a condition (rssi_dbm, rates, delay...); returns the condition in force."""
 
-    def reach(self, url: str) -> str:
-        """The address at which this board's applications reach a server through its radio."""
+    def know(self, model: Model) -> None:
+        """Remember what a model asks of processors and of the network."""
+
+    def reach(self, target: str, url: str, patience_s: float) -> str:
+        """The address at which this board's applications reach a remote target's server through its radio.
+
+        They wait `patience_s` for an answer.
+        """

@@ -52,6 +52,10 @@ class Trial:
                 self.receive_s += (span.end_ns - span.start_ns) * 1e-9
 
 
+AFTERMATH_S = 0.25
+"""idle time after a failure: what an abandoned request left in the radio's queues still goes out"""
+
+
 def run_trial(clock: Clock, session: Session, inputs: list[Tensors], window: Window) -> Trial:
     """Run inferences over `inputs`, round and round, until the window is long enough.
 
@@ -69,6 +73,7 @@ def run_trial(clock: Clock, session: Session, inputs: list[Tensors], window: Win
             trial.failure = str(failure)
             trial.end_ns = clock.now_ns()
             trial.inferences_ns.append((begun_ns, trial.end_ns))
+            clock.sleep_until(trial.end_ns + round(AFTERMATH_S * 1e9))
             break
         trial.add(result)
         trial.end_ns = result.end_ns

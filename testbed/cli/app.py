@@ -9,9 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-import click
 import typer
 from power import PowerError
 from results import Run, StoreError, summary, write_report
@@ -26,7 +25,7 @@ from testbed.config import Suite, bench_schema, load_bench, load_suite
 from testbed.doctor import examine
 from testbed.errors import TestbedError
 
-FAILED, USAGE, INTERRUPTED = 1, 2, 130
+FAILED, INTERRUPTED = 1, 130
 _EXPECTED = (TestbedError, PowerError, StoreError, PolicyError)
 
 app = typer.Typer(
@@ -38,6 +37,8 @@ app = typer.Typer(
 )
 _errors = Console(stderr=True, soft_wrap=True, highlight=False)
 _screen = Console(highlight=False)
+_NARROWEST = 100
+"""columns of a table that goes to a file or a pipe"""
 
 BenchFile = Annotated[Path, typer.Option("--bench", help="The bench file: everything on the table.")]
 RunFolder = Annotated[Path, typer.Argument(help="A run folder, as `testbed run` makes it.")]
@@ -53,19 +54,14 @@ def run_command_line(arguments: Sequence[str]) -> int:
         handlers=[RichHandler(console=_errors, show_time=False, show_path=False)],
     )
     try:
-        result = app(list(arguments), standalone_mode=False)
-    except click.ClickException as error:
-        error.show(sys.stderr)
-        return USAGE
-    except (click.Abort, KeyboardInterrupt):
-        return INTERRUPTED
+        app(list(arguments))
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else FAILED
     except _EXPECTED as error:
         _errors.print(f"error: {error}", markup=False, style="red")
-        return FAILED
     except OSError as error:
         _errors.print(f"error: {error.filename or ''}: {error.strerror or error}", markup=False, style="red")
-        return FAILED
-    return result if isinstance(result, int) else 0
+    return FAILED
 
 
 def _as_interrupt(number: int, frame: FrameType | None) -> None:
@@ -79,38 +75,42 @@ def run(
     seed: Annotated[int | None, typer.Option(help="Seed of everything random. Default 1.", min=0)] = None,
     out: Annotated[Path | None, typer.Option(help="Where the run folder is made. Default: runs.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Finish the run in this folder instead.")] = None,
-) -> int:
+) -> None:
     """Run a suite on a bench, or finish a run that broke off."""
     with RunDisplay(_screen) as display:
         try:
-            if resume is not None:
-                if suite is not None or bench is not None or seed is not None or out is not None:
-                    raise click.UsageError("--resume takes everything from the run folder; give nothing beside it")
-                folder = experiment.resume(resume, display)
-            else:
-                if suite is None or bench is None:
-                    raise click.UsageError("give a suite and a bench (testbed run SUITE --bench BENCH), or --resume RUN")
-                loaded = load_bench(bench), load_suite(suite)
-                folder = experiment.start(*loaded, 1 if seed is None else seed, out or Path("runs"), display)
-        except KeyboardInterrupt:
-            display.close()
-            _errors.print(f"interrupted. {display.kept()}", markup=False)
-            return INTERRUPTED
-        except _EXPECTED:
+            folder = _start_or_resume(suite, bench, seed, out, resume, display)
+        except (KeyboardInterrupt, *_EXPECTED) as error:
             display.close()
             if kept := display.kept():
                 _errors.print(kept, markup=False)
+            if isinstance(error, KeyboardInterrupt):
+                _errors.print("interrupted", markup=False)
+                raise typer.Exit(INTERRUPTED) from None
             raise
     finished = Run.read(folder)
     _screen.print(summary_table(summary(finished), finished.header.caution))
-    _screen.print(f"report: {write_report(finished)}", soft_wrap=True, markup=False)
-    return 0
+    _write_report(finished)
+
+
+def _start_or_resume(
+    suite: Path | None, bench: Path | None, seed: int | None, out: Path | None, resume: Path | None, display: RunDisplay
+) -> Path:
+    if resume is not None:
+        if any(given is not None for given in (suite, bench, seed, out)):
+            raise typer.BadParameter("--resume takes everything from the run folder: give nothing beside it")
+        return experiment.resume(resume, display)
+    if suite is None or bench is None:
+        raise typer.BadParameter("give a suite and a bench (testbed run SUITE --bench BENCH), or --resume RUN")
+    return experiment.start(
+        load_bench(bench), load_suite(suite), 1 if seed is None else seed, out or Path("runs"), display
+    )
 
 
 @app.command()
 def report(run: RunFolder) -> None:
     """Write the run's report.html anew, of a finished run or of what there is."""
-    _screen.print(f"report: {write_report(Run.read(run))}", soft_wrap=True, markup=False)
+    _write_report(Run.read(run))
 
 
 @app.command()
@@ -126,21 +126,28 @@ def show(run: RunFolder, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def doctor(bench: BenchFile, as_json: AsJson = False) -> int:
+def doctor(bench: BenchFile, as_json: AsJson = False) -> None:
     """Look a bench over: wiring, ports, the board's agent, clocks, the meter's samples, endpoints."""
     if as_json:
         findings = list(examine(load_bench(bench)))
         _print_json({"findings": [finding.as_json() for finding in findings]})
     else:
         findings = show_findings(_screen, examine(load_bench(bench)))
-    return FAILED if any(finding.verdict == "wrong" for finding in findings) else 0
+    if any(finding.verdict == "wrong" for finding in findings):
+        raise typer.Exit(FAILED)
 
 
 @app.command()
-def schema(of: Annotated[str, typer.Argument(help="bench or suite", click_type=click.Choice(["bench", "suite"]))]) -> None:
+def schema(of: Annotated[Literal["bench", "suite"], typer.Argument(help="Which kind of file.")]) -> None:
     """Print the JSON Schema of bench or suite files, for editors."""
     model = bench_schema() if of == "bench" else Suite
     _print_json(model.model_json_schema())
+
+
+def _write_report(run: Run) -> None:
+    path = run.path / "report.html"
+    write_report(run, path)
+    _screen.print(f"report: {path}", soft_wrap=True, markup=False)
 
 
 def _print_json(value: Any) -> None:

@@ -35,14 +35,14 @@ class RunDisplay:
             console=console,
         )
         self._task = self._progress.add_task("preparing", total=None)
-        self._live = Live(
-            get_renderable=self._render, console=console, refresh_per_second=REFRESHES_PER_S, transient=True
-        )
         self._store: RunStore | None = None
         self._meter: Meter | None = None
         self._planned: PlannedTrial | None = None
         self._last: TrialRecord | None = None
         self._open = False
+        self._live = Live(
+            get_renderable=self._render, console=console, refresh_per_second=REFRESHES_PER_S, transient=True
+        )
 
     def __enter__(self) -> RunDisplay:
         if self._console.is_terminal:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from testbed.doctor import Finding
 
@@ -16,48 +18,54 @@ _UNKNOWN = "–"
 
 def summary_table(rows: Sequence[Mapping[str, Any]], caution: str | None) -> Table:
     """A run's figures: a section for each workload and environment. `caution` is said under the table."""
-    table = Table(caption=caution, caption_style="yellow", header_style="bold", pad_edge=False)
-    table.add_column("workload")
-    table.add_column("env.")
-    table.add_column("policy")
-    for heading in ("trials", "energy mJ", "efficiency", "QoS missed", "gap to Opt", "as Opt"):
-        table.add_column(heading, justify="right")
-    table.add_column("mostly picks")
+    table = Table(box=SIMPLE_HEAD, caption=caution, caption_style="yellow", header_style="bold", pad_edge=False)
+    table.add_column("", no_wrap=True)
+    for heading in ("trials", "mJ each", "vs CPU FP32", "QoS missed", "as Opt"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("mostly picks", no_wrap=True)
     before: tuple[str, str] | None = None
     for row in rows:
         cell = row["workload"], row["environment"]
-        if before is not None and cell != before:
+        if cell != before:
             table.add_section()
-        table.add_row(*(cell if cell != before else ("", "")), *_figures(row))
+            table.add_row(Text(f"{cell[0]}, {cell[1]}", style="bold"))
+        table.add_row(*_figures(row))
         before = cell
     return table
 
 
 def _figures(row: Mapping[str, Any]) -> tuple[str, ...]:
-    phase = "" if row["phase"] == "all" else f" ({row['phase']})"
-    picked = max(row["decisions"].items(), key=lambda item: item[1], default=(_UNKNOWN, 0))[0]
+    phase = "" if row["phase"] == "all" else f", {row['phase']}"
     return (
-        f"{row['policy_name']}{phase}",
+        f"  {row['policy_name']}{phase}",
         str(row["trials"]),
-        _with_interval(row["energy_j"], row["energy_low_j"], row["energy_high_j"], 1e3),
-        _with_interval(row["efficiency"], row["efficiency_low"], row["efficiency_high"], 1.0),
+        _energy(row),
+        _times(row["efficiency"], row["efficiency_low"], row["efficiency_high"]),
         _percent(row["qos_violations"]),
-        _percent(row["gap_to_opt"]),
         _percent(row["agreement"]),
-        picked,
+        max(row["decisions"].items(), key=lambda item: item[1], default=(_UNKNOWN, 0))[0],
     )
 
 
-def _with_interval(value: float | None, low: float | None, high: float | None, scale: float) -> str:
+def _energy(row: Mapping[str, Any]) -> str:
+    energy_j, low_j, high_j = row["energy_j"], row["energy_low_j"], row["energy_high_j"]
+    if energy_j is None:
+        return "no answer" if row["failed"] == row["trials"] else "not measured"
+    if low_j is None or high_j is None:
+        return f"{energy_j * 1e3:.4g}"
+    return f"{energy_j * 1e3:.4g} ± {(high_j - low_j) / 2 * 1e3:.2g}"
+
+
+def _times(value: float | None, low: float | None, high: float | None) -> str:
     if value is None:
-        return "not measured" if scale != 1.0 else _UNKNOWN
-    if low is None or high is None:
-        return f"{value * scale:.3g}"
-    return f"{value * scale:.3g} ± {(high - low) / 2 * scale:.1g}"
+        return _UNKNOWN
+    if low is None or high is None or low == high:
+        return f"{value:.3g}x"
+    return f"{value:.3g}x ± {(high - low) / 2:.1g}"
 
 
 def _percent(share: float | None) -> str:
-    return _UNKNOWN if share is None else f"{share * 100:.1f} %"
+    return _UNKNOWN if share is None else f"{share * 100:.0f} %"
 
 
 def show_findings(console: Console, findings: Iterable[Finding]) -> list[Finding]:

@@ -1,7 +1,8 @@
 """How right a network is at each precision, and how that is known.
 
 Random weights know nothing, so for networks that carry them the accuracy is taken from publications on the trained
-network of the same name. Where the weights are trained it is measured: how often the answer is the FP32 network's.
+network of the same name. Where the weights are trained it is measured: how often the answer is the FP32 network's. It
+is measured on the controller's CPU; one without half-precision arithmetic sees at fp16 the rounding of weights alone.
 """
 
 from __future__ import annotations

@@ -1,20 +1,16 @@
 """From the FP32 graph to the other precisions.
 
-fp16            weights and arithmetic in half precision; inputs and outputs keep their types.
-int8            quantised for ONNX Runtime: uint8 activations, int8 weights by output channel.
-int8-symmetric  quantised for TensorRT, which takes zero points of 0 alone: int8 activations and weights by channel,
-                biases left in float (NVIDIA TensorRT documentation, "Working with Quantized Types").
-
-Quantisation is static: the range of each activation is the least and greatest value seen over calibration inputs, and
-written into the file as QuantizeLinear / DequantizeLinear pairs.
+fp16  weights and arithmetic in half precision; inputs and outputs keep their types.
+int8  quantised for ONNX Runtime: uint8 activations, int8 weights by output channel. Quantisation is static: the range
+      of each activation is the least and greatest value seen over calibration inputs, and is written into the file
+      as QuantizeLinear / DequantizeLinear pairs.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import onnx
@@ -33,23 +29,6 @@ from testbed.agent.contract import Tensors
 FP16_MAX = 65504.0
 
 
-@dataclass(frozen=True, slots=True)
-class Scheme:
-    """How activations and weights become integers."""
-
-    activations: QuantType
-    options: Mapping[str, bool] = field(default_factory=dict)
-
-
-SCHEMES: Mapping[str, Scheme] = {
-    "int8": Scheme(QuantType.QUInt8),
-    "int8-symmetric": Scheme(
-        QuantType.QInt8,
-        {"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False, "AddQDQPairToWeight": True},
-    ),
-}
-
-
 def to_fp16(source: Path, destination: Path) -> None:
     """Write the half-precision form of `source`. Numbers below FP16's least become 0."""
     model = onnx.load(str(source))
@@ -61,9 +40,7 @@ def to_fp16(source: Path, destination: Path) -> None:
     onnx.save(half, str(destination))
 
 
-def to_int8(
-    source: Path, destination: Path, scheme: Scheme, operators: Sequence[str], calibration: Sequence[Tensors]
-) -> None:
+def to_int8(source: Path, destination: Path, operators: Sequence[str], calibration: Sequence[Tensors]) -> None:
     """Write the quantised form of `source`: nodes of `operators` quantised, ranges from the calibration inputs."""
     with _quiet():
         quantize_static(
@@ -72,11 +49,10 @@ def to_int8(
             _Calibration(calibration),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
-            activation_type=scheme.activations,
+            activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             op_types_to_quantize=list(operators),
             calibrate_method=CalibrationMethod.MinMax,
-            extra_options=dict(scheme.options),
         )
 
 

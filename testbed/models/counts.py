@@ -26,7 +26,7 @@ from testbed.errors import BenchError
 from testbed.models.graph import OPSET
 from testbed.models.onnx_file import OnnxFile
 
-WIDTH = {"fp32": 4, "fp16": 2, "int8": 1, "int8-symmetric": 1}
+WIDTH = {"fp32": 4, "fp16": 2, "int8": 1}
 """bytes of one element"""
 
 

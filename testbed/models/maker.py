@@ -58,27 +58,29 @@ class Maker:
                 self._on_step(f"{self._name}: converting to fp16")
                 convert.to_fp16(source, path)
                 return
-            self._on_step(f"{self._name}: quantising to {precision}")
+            self._on_step(f"{self._name}: quantising to int8")
             specs = onnx_file.read(source).inputs
             calibration = inputs.for_specs(specs, CALIBRATION_INPUTS, CALIBRATION_SEED)
-            convert.to_int8(source, path, convert.SCHEMES[precision], self._network.quantised, calibration)
+            convert.to_int8(source, path, self._network.quantised, calibration)
 
         return self._cache.get(f"{self._name}-{precision}", ".onnx", self._recipe(precision), build)
 
     def accuracy(self, precision: str) -> Accuracy:
         """Published where there is a publication, else measured against FP32."""
         if self._name in PUBLISHED:
-            return PUBLISHED[self._name][precision.partition("-")[0]]
+            return PUBLISHED[self._name][precision]
         runtime = f"onnxruntime {version('onnxruntime')} on this host"
         source = f"{CROPS} crops of scikit-image's photos (seed {CROPS_SEED}), {runtime}"
         return agreement(self._classes(precision), self._classes("fp32"), source)
 
     def _classes(self, precision: str) -> list[int]:
+        file = self.file(precision)
+
         def build(path: Path) -> None:
             self._on_step(f"{self._name}: measuring accuracy at {precision} over {CROPS} crops")
-            path.write_text(json.dumps(top1(self.file(precision).path, self._crops)), "utf-8")
+            path.write_text(json.dumps(top1(file.path, self._crops)), "utf-8")
 
-        recipe = {**self._recipe(precision), "crops": [CROPS, CROPS_SEED]}
+        recipe = {**self._recipe(precision), "file": file.sha256, "crops": [CROPS, CROPS_SEED]}
         artifact = self._cache.get(f"{self._name}-{precision}-classes", ".txt", recipe, build)
         classes: list[int] = json.loads(artifact.path.read_text("utf-8"))
         return classes

@@ -24,7 +24,7 @@ from testbed.models.networks import efficientnet_lite0, image, mobilebert, mobil
 from testbed.models.onnx_file import TensorSpec
 
 PRECISIONS = tuple(WIDTH)
-"""from the most exact to the least; "int8-symmetric" is INT8 for TensorRT"""
+"""from the most exact to the least"""
 
 _NETWORKS: Mapping[str, Network] = {
     "efficientnet-lite0": Network(efficientnet_lite0.build, image.QUANTISED),

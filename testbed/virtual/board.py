@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from testbed.agent.contract import Clock, CoRun, Identity, Observed, Setting, Telemetry
+from testbed.agent.contract import Clock, CoRun, Identity, Model, Observed, Setting, Telemetry
 from testbed.virtual import silicon
 from testbed.virtual.air import Air
 from testbed.virtual.catalogue import Catalogue
@@ -160,8 +160,13 @@ class VirtualBoard:
             radio.set_air(self._air)
         return asdict(self._air)
 
-    def reach(self, url: str) -> str:
+    def know(self, model: Model) -> None:
+        """Remember what a model asks of processors and of the network."""
+        self._catalogue.add(model)
+
+    def reach(self, target: str, url: str, patience_s: float) -> str:
         """Where the board's applications find the server at `url`: behind a radio of this board."""
+        self.true_means.give_up_after(target, patience_s)
         seed = int(self._seeds.spawn(1)[0].generate_state(1)[0])
         radio = self._open.enter_context(Radio(url, self.profile.radio, self._play_radio, self._air, seed))
         self._radios.append(radio)

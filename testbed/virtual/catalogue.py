@@ -48,7 +48,7 @@ class Catalogue:
     def request_of(self, name: str) -> Request:
         """What a network asks of processors and of the network. Raises LookupError for one not known."""
         if name not in self._models:
-            raise LookupError(f"the virtual board does not know {name}: load it on one of its processors first")
+            raise LookupError(f"the virtual board does not know {name}")
         model = self._models[name]
         return Request(
             work={precision: work_in(model, precision) for precision in model.files},

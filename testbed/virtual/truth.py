@@ -28,7 +28,7 @@ SEED = 20200506
 REMOTE_MACHINES: Mapping[str, str] = MappingProxyType({"cloud": "a30", "edge": "xavier-nx"})
 """which virtual server stands behind a remote target"""
 PATIENCE_S = 2.0
-"""after which a client gives up on a remote target: a bench's default"""
+"""after which a client gives up on a remote target of which `give_up_after` was not told"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +71,16 @@ class Truth:
         self._request_of = lru_cache(maxsize=256)(request_of)
         self._law = lru_cache(maxsize=4096)(partial(silicon.inference, profile))
         self._trip = lru_cache(maxsize=1024)(_trip)
+        self._patience_s: dict[str, float] = {}
 
     def __call__(self, task: Task, actions: Sequence[Action]) -> Sequence[Means]:
         """Raises LookupError for a network the board does not know."""
         present = self._present()
         return [self.means(task, action, present) for action in actions]
+
+    def give_up_after(self, target: str, patience_s: float) -> None:
+        """How long the board's client waits for an answer of a remote target."""
+        self._patience_s[target] = patience_s
 
     def means(self, task: Task, action: Action, present: Present) -> Means:
         """The truth about one action under a condition."""
@@ -102,6 +107,7 @@ class Truth:
             action.precision,
             request.up_bytes,
             request.down_bytes,
+            self._patience_s.get(action.target, PATIENCE_S),
         )
         radio = self._profile.radio
         extra_j = (radio.transmit_w(air.rssi_dbm) - radio.idle_w) * trip.transmit_s
@@ -110,13 +116,15 @@ class Truth:
         return Means(base_w * trip.latency_s + extra_j, trip.latency_s, p_qos)
 
 
-def _trip(air: Air, machine: str, macs: int, precision: str, up_bytes: int, down_bytes: int) -> _Trip:
+def _trip(
+    air: Air, machine: str, macs: int, precision: str, up_bytes: int, down_bytes: int, patience_s: float
+) -> _Trip:
     random = np.random.default_rng(SEED)
     service_s = MACHINES[machine].service_s(random, macs, precision, DRAWS)
     drawn = round_trip(random, air, up_bytes, down_bytes, service_s, DRAWS)
-    transmit_s = np.minimum(drawn.transmit_s, PATIENCE_S)
-    answered_s = np.minimum(transmit_s + drawn.wait_s, PATIENCE_S)
-    latency_s = np.minimum(answered_s + drawn.receive_s, PATIENCE_S)
+    transmit_s = np.minimum(drawn.transmit_s, patience_s)
+    answered_s = np.minimum(transmit_s + drawn.wait_s, patience_s)
+    latency_s = np.minimum(answered_s + drawn.receive_s, patience_s)
     return _Trip(
         transmit_s=float(transmit_s.mean()),
         receive_s=float((latency_s - answered_s).mean()),

@@ -129,7 +129,7 @@ def test_weights_are_known_behind_quantisation(tmp_path: Path) -> None:
 
 def test_bytes_follow_the_precision() -> None:
     counts = Counts(0, 1, 0, 24, 12, 100)
-    assert [counts.bytes_moved(p) for p in ("fp32", "fp16", "int8", "int8-symmetric")] == [400, 200, 100, 100]
+    assert [counts.bytes_moved(p) for p in ("fp32", "fp16", "int8")] == [400, 200, 100]
 
 
 def test_a_dynamic_input_is_refused_by_name_with_the_cure(tmp_path: Path) -> None:

@@ -104,19 +104,6 @@ def test_int8_is_truly_quantised_by_channel(efficientnet: PreparedModel) -> None
     assert path.stat().st_size < 0.3 * efficientnet.files["fp32"].stat().st_size
 
 
-def test_int8_for_tensorrt_has_no_zero_points_but_zero(cache: Path) -> None:
-    model = prepare("mobilenet-v2", ["int8-symmetric"], cache)
-    graph = onnx.load(str(model.files["int8-symmetric"])).graph
-    constants = {c.name: onnx.numpy_helper.to_array(c) for c in graph.initializer}
-    pairs = [node for node in graph.node if node.op_type in {"QuantizeLinear", "DequantizeLinear"}]
-    assert len(pairs) > 2 * model.counts.conv_layers
-    for node in pairs:
-        assert constants[node.input[2]].dtype == np.int8
-        assert not constants[node.input[2]].any()
-    assert model.accuracy["int8-symmetric"] == PUBLISHED["mobilenet-v2"]["int8"]
-    assert np.isfinite(_scores(model.files["int8-symmetric"], model.inputs(1)[0]["image"])).all()
-
-
 def test_accuracy_is_measured_where_weights_are_trained(efficientnet: PreparedModel) -> None:
     accuracy = efficientnet.accuracy
     assert {a.provenance for a in accuracy.values()} == {"measured"}

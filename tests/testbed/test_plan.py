@@ -36,7 +36,7 @@ def test_the_same_seed_gives_the_same_plan_and_another_seed_another() -> None:
 
 def test_a_plan_survives_its_own_record() -> None:
     plan = build_plan(suite(), 3)
-    assert [PlannedTrial(**trial.as_dict()) for trial in plan] == plan
+    assert [PlannedTrial.from_dict(trial.as_dict()) for trial in plan] == plan
 
 
 @settings(max_examples=25, deadline=None)

@@ -12,7 +12,7 @@ import random
 import re
 import struct
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -163,6 +163,12 @@ class Bridge:
         """True when it neither streams nor has anything coming."""
         return not (self._streaming or self._agenda)
 
+    @property
+    def about(self) -> Mapping[str, object]:
+        """What its ready line tells of it."""
+        errors = {f"{address:#04x}": sensor.wiring.conversion_error for address, sensor in self._sensors.items()}
+        return {"device": "ina-bridge", "conversion_errors": errors}
+
     def receive(self, data: bytes, time_ns: int) -> None:
         """Answer sync at once; carry out other commands when life has come that far."""
         for command in self._scanner.scan(data):
@@ -300,8 +306,8 @@ def _sensor(text: str) -> tuple[Chip, int]:
     return CHIPS[match[1]], int(match[2], 16)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The program."""
+def options() -> argparse.ArgumentParser:
+    """The program's options."""
     parser = program.parser("An emulated INA bridge.", ("gap", "nack", "restart"))
     add = parser.add_argument
     add("--supply-voltage", type=float, required=True, metavar="V", help="what the board is fed with")
@@ -312,29 +318,33 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--conversion-error", type=float, help="of the conversion times, relative; by default drawn, at most 0.1")
     add("--clock-offset-s", type=float, default=0.0, help="the bridge's clock when the program starts")
     add("--serial", default="VIRTUAL1", help="at most 8 characters")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def build(options: argparse.Namespace, line: Line, supply: SupplyReader) -> Bridge:
+    """The bridge and the sensors the options describe."""
     draw = random.Random(f"{options.seed} conversion")
     begins_ns = program.begins_ns(options)
-    with SupplyReader(options.supply) as supply, Line(program.delivery(options), f"{options.seed} line") as line:
-        sensors: list[Sensor] = []
-        errors: dict[str, float] = {}
-        for chip, address in options.sensor:
-            error = max(-0.1, min(0.1, draw.gauss(0.0, 0.03)))
-            error = options.conversion_error if options.conversion_error is not None else error
-            errors[f"{address:#04x}"] = error
-            wiring = Wiring(
-                supply_voltage_v=options.supply_voltage,
-                shunt_ohm=options.shunt_ohm,
-                gain_error=options.gain_error,
-                offset_v=options.offset_v,
-                bus_gain_error=options.bus_gain_error,
-                conversion_error=error,
-                noise_steps=options.noise_steps,
-            )
-            sensors.append(Sensor(chip, address, wiring, supply, begins_ns, options.seed))
-        clock = TickClock(begins_ns, options.drift_ppm, options.clock_offset_s)
-        bridge = Bridge(line, supply, sensors, clock, options.fault, options.serial)
-        program.run(bridge, line, options, {"device": "ina-bridge", "conversion_errors": errors})
+    sensors: list[Sensor] = []
+    for chip, address in options.sensor:
+        drawn = max(-0.1, min(0.1, draw.gauss(0.0, 0.03)))
+        wiring = Wiring(
+            supply_voltage_v=options.supply_voltage,
+            shunt_ohm=options.shunt_ohm,
+            gain_error=options.gain_error,
+            offset_v=options.offset_v,
+            bus_gain_error=options.bus_gain_error,
+            conversion_error=drawn if options.conversion_error is None else options.conversion_error,
+            noise_steps=options.noise_steps,
+        )
+        sensors.append(Sensor(chip, address, wiring, supply, begins_ns, options.seed))
+    clock = TickClock(begins_ns, options.drift_ppm, options.clock_offset_s)
+    return Bridge(line, supply, sensors, clock, options.fault, options.serial)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The program."""
+    program.main(options(), build, arguments)
 
 
 if __name__ == "__main__":

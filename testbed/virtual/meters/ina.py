@@ -139,7 +139,7 @@ class Sensor:
     ) -> None:
         self.chip = chip
         self.address = address
-        self._wiring = wiring
+        self.wiring = wiring
         self._supply = supply
         self._noise = np.random.default_rng((seed, address))
         self.configure(chip.power_on, power_on_ns)
@@ -149,7 +149,7 @@ class Sensor:
         self.configuration = self.chip.power_on if value & _RESET else self.chip.read_back(value)
         self._conversion = self.chip.conversion(self.configuration)
         self._begun_ns = time_ns
-        stretch = 1.0 + self._wiring.conversion_error
+        stretch = 1.0 + self.wiring.conversion_error
         self._shunt_ns = self._conversion.shunt_ns * stretch
         self.period_ns = (self._conversion.shunt_ns + self._conversion.bus_ns) * stretch
         return self.configuration
@@ -167,10 +167,10 @@ class Sensor:
         ends_ns = starts_ns + round(self._shunt_ns)
         step = self._conversion.shunt_step
         steps_per_v = 1.0 / (self.chip.shunt_lsb_v * step)
-        v_per_w = self._wiring.shunt_ohm * (1.0 + self._wiring.gain_error) / self._wiring.supply_voltage_v
+        v_per_w = self.wiring.shunt_ohm * (1.0 + self.wiring.gain_error) / self.wiring.supply_voltage_v
         steps = self._supply.mean_power_w(starts_ns, ends_ns) * (v_per_w * steps_per_v)
-        steps += self._wiring.offset_v * steps_per_v
-        steps += self._noise.standard_normal(len(steps)) * self._wiring.noise_steps
+        steps += self.wiring.offset_v * steps_per_v
+        steps += self._noise.standard_normal(len(steps)) * self.wiring.noise_steps
         limit = self._conversion.shunt_limit
         counts = (np.rint(steps) * step).tolist()
         return [
@@ -181,6 +181,6 @@ class Sensor:
     def bus_register(self) -> int:
         """The bus register: the supply's voltage, which the supply regulates."""
         step = self._conversion.bus_step
-        voltage_v = self._wiring.supply_voltage_v * (1.0 + self._wiring.bus_gain_error)
+        voltage_v = self.wiring.supply_voltage_v * (1.0 + self.wiring.bus_gain_error)
         counts = round(voltage_v / (self.chip.bus_lsb_v * step)) * step
         return self.chip.bus_register(min(counts, self._conversion.bus_limit))

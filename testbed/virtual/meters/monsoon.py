@@ -7,8 +7,11 @@ samples' time, a data packet's output flag is that of the output which feeds the
 
 from __future__ import annotations
 
+import argparse
+import math
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -82,7 +85,7 @@ class Instrument:
         seed: int,
     ) -> None:
         self._supply = supply
-        self._output = output
+        self.output = output
         self._board_voltage_v = output_voltage_v
         self._gain_error = gain_error
         self._offset_a = offset_a
@@ -113,17 +116,17 @@ class Instrument:
         """True when the output the board hangs on is on."""
         if self.tripped:
             return False
-        if self._output == "usb":
+        if self.output == "usb":
             return self.passthrough == _PASSTHROUGH_ON or (self.passthrough == _PASSTHROUGH_AUTO and not self.sampling)
-        return self.main_on or self._output == "aux"
+        return self.main_on or self.output == "aux"
 
     def samples(self, starts_ns: NDArray[np.int64], ends_ns: NDArray[np.int64]) -> NDArray[np.int32]:
         """Converter words over each window, shape (n, 4): main, usb, aux current, main voltage."""
-        voltage_v = self.main_voltage_v if self._output == "main" else self._board_voltage_v
+        voltage_v = self.main_voltage_v if self.output == "main" else self._board_voltage_v
         current_a = np.full((len(ends_ns), 3), self._offset_a)
         if self.feeding:
             power_w = self._supply.mean_power_w(starts_ns, ends_ns)
-            current_a[:, OUTPUTS.index(self._output)] += power_w * ((1.0 + self._gain_error) / voltage_v)
+            current_a[:, OUTPUTS.index(self.output)] += power_w * ((1.0 + self._gain_error) / voltage_v)
         noise = self._noise.standard_normal(current_a.shape) * self._noise_steps
         return self._with_voltage(self._converters.words(current_a, noise))
 
@@ -143,6 +146,24 @@ class Instrument:
         return words
 
 
+@dataclass(frozen=True, slots=True)
+class SampleClock:
+    """The crystal behind the samples: sample n ends at `origin_ns + (n + phase) * period_ns`."""
+
+    origin_ns: int
+    period_ns: float
+    phase: float
+
+    def samples_by(self, time_ns: int) -> int:
+        """How many samples have ended."""
+        return math.floor((time_ns - self.origin_ns) / self.period_ns - self.phase) + 1
+
+    def bounds_ns(self, first: int, end: int) -> NDArray[np.int64]:
+        """When samples `first - 1` to `end - 1` end: each sample's window lies between two of these."""
+        since_origin_ns = (np.arange(first - 1, end) + self.phase) * self.period_ns
+        return self.origin_ns + np.rint(since_origin_ns).astype(np.int64)
+
+
 class Monsoon:
     """The firmware: commands, packets, and the sample clock."""
 
@@ -151,19 +172,15 @@ class Monsoon:
         line: Line,
         supply: SupplyReader,
         instrument: Instrument,
+        clock: SampleClock,
         faults: Iterable[Fault],
-        origin_ns: int,
-        drift_ppm: float,
-        phase: float,
         serial_number: int,
         seed: int,
     ) -> None:
         self._line = line
         self._supply = supply
         self._instrument = instrument
-        self._origin_ns = origin_ns
-        self._period_ns = _SAMPLE_NS / (1.0 + drift_ppm * 1e-6)
-        self._phase = phase
+        self._clock = clock
         self._serial_number = serial_number
         self._random = random.Random(f"{seed} packets")
         self._scanner = wire.CommandScanner()
@@ -183,12 +200,17 @@ class Monsoon:
         self._agenda = Agenda()
         actions = {"gap": self._gap, "trip": self._trip}
         self._faults = Faults(faults, {**program.line_fault_actions(line), **actions}, self._agenda)
-        self._faults.begin(origin_ns, streaming=False)
+        self._faults.begin(clock.origin_ns, streaming=False)
 
     @property
     def idle(self) -> bool:
         """True when it neither streams nor has anything coming."""
         return not (self._instrument.sampling or self._agenda)
+
+    @property
+    def about(self) -> Mapping[str, object]:
+        """What its ready line tells of it."""
+        return {"device": "monsoon-lvpm", "output": self._instrument.output, "phase": self._clock.phase}
 
     def receive(self, data: bytes, time_ns: int) -> None:
         """Carry out commands when life has come that far."""
@@ -239,7 +261,7 @@ class Monsoon:
 
     def _start(self, samples: int, calibrate_every_ms: int, time_ns: int) -> None:
         self._instrument.sampling = True
-        self._next = self._ended_by(time_ns)
+        self._next = self._clock.samples_by(time_ns)
         self._last = self._next + samples if samples != _UNLIMITED else 2**62
         self._ends_ns, self._words = self._ends_ns[:0], self._words[:0]
         self._sequence = 0
@@ -253,20 +275,15 @@ class Monsoon:
     def _stream_until(self, time_ns: int) -> None:
         if not self._instrument.sampling:
             return
-        end = min(self._last, self._ended_by(time_ns))
+        end = min(self._last, self._clock.samples_by(time_ns))
         if end > self._next:
-            ends = self._origin_ns + (np.arange(self._next - 1, end) + self._phase) * self._period_ns
-            ends_ns = np.rint(ends).astype(np.int64)
+            bounds_ns = self._clock.bounds_ns(self._next, end)
             self._next = end
-            self._ends_ns = np.concatenate([self._ends_ns, ends_ns[1:]])
-            self._words = np.concatenate([self._words, self._instrument.samples(ends_ns[:-1], ends_ns[1:])])
+            self._ends_ns = np.concatenate([self._ends_ns, bounds_ns[1:]])
+            self._words = np.concatenate([self._words, self._instrument.samples(bounds_ns[:-1], bounds_ns[1:])])
             self._send_whole_packets()
         if self._next >= self._last:
             self._instrument.sampling = False
-
-    def _ended_by(self, time_ns: int) -> int:
-        """How many samples' time has passed, since long before the program."""
-        return int((time_ns - self._origin_ns) / self._period_ns - self._phase + 1)
 
     def _send_whole_packets(self) -> None:
         data = self._words.astype(">i2").tobytes()
@@ -313,8 +330,8 @@ class Monsoon:
         self._instrument.tripped = True
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The program."""
+def options() -> argparse.ArgumentParser:
+    """The program's options."""
     parser = program.parser("An emulated Monsoon LVPM.", ("gap", "trip"))
     add = parser.add_argument
     add("--output", choices=OUTPUTS, default="main", help="which output the board hangs on (main)")
@@ -323,31 +340,33 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--phase", type=float, help="of the sample clock, in samples; by default drawn from [0, 1)")
     add("--hardware-revision", type=int, default=3, help="1 counts volts twice as finely (3)")
     add("--serial-number", type=int, default=12345, help="12345")
-    options = parser.parse_args(arguments)
-    phase = random.Random(f"{options.seed} phase").random() if options.phase is None else options.phase
-    with SupplyReader(options.supply) as supply, Line(program.delivery(options), f"{options.seed} line") as line:
-        instrument = Instrument(
-            supply,
-            options.output,
-            options.output_voltage,
-            options.hardware_revision,
-            options.gain_error,
-            options.offset_a,
-            options.noise_steps,
-            options.seed,
-        )
-        monsoon = Monsoon(
-            line,
-            supply,
-            instrument,
-            options.fault,
-            program.begins_ns(options),
-            options.drift_ppm,
-            phase,
-            options.serial_number,
-            options.seed,
-        )
-        program.run(monsoon, line, options, {"device": "monsoon-lvpm", "output": options.output, "phase": phase})
+    return parser
+
+
+def build(options: argparse.Namespace, line: Line, supply: SupplyReader) -> Monsoon:
+    """The LVPM the options describe."""
+    drawn = random.Random(f"{options.seed} phase").random()
+    clock = SampleClock(
+        origin_ns=program.begins_ns(options),
+        period_ns=_SAMPLE_NS / (1.0 + options.drift_ppm * 1e-6),
+        phase=drawn if options.phase is None else options.phase,
+    )
+    instrument = Instrument(
+        supply,
+        output=options.output,
+        output_voltage_v=options.output_voltage,
+        hardware_revision=options.hardware_revision,
+        gain_error=options.gain_error,
+        offset_a=options.offset_a,
+        noise_steps=options.noise_steps,
+        seed=options.seed,
+    )
+    return Monsoon(line, supply, instrument, clock, options.fault, options.serial_number, options.seed)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The program."""
+    program.main(options(), build, arguments)
 
 
 if __name__ == "__main__":

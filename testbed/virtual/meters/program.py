@@ -14,13 +14,15 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from types import FrameType
 from typing import Protocol
 
 from testbed.virtual.meters.agenda import FaultAction, parse_fault
 from testbed.virtual.meters.line import Delivery, Line
+from testbed.virtual.supply import SupplyReader
 
 LINE_FAULTS = ("drop", "corrupt", "litter", "unplug")
 
@@ -41,6 +43,10 @@ class Device(Protocol):
     @property
     def idle(self) -> bool:
         """True when it does nothing until the controller writes or a fault comes."""
+
+    @property
+    def about(self) -> Mapping[str, object]:
+        """What its ready line tells of it alone."""
 
 
 def parser(description: str, fault_kinds: Collection[str]) -> argparse.ArgumentParser:
@@ -98,12 +104,41 @@ def line_fault_actions(line: Line) -> dict[str, FaultAction]:
     }
 
 
-def run(device: Device, line: Line, options: argparse.Namespace, about: Mapping[str, object]) -> None:
-    """Print the ready line and live until stdin ends or a signal says so."""
+Build = Callable[[argparse.Namespace, Line, SupplyReader], Device]
+"""Makes the device the options describe."""
+
+
+def main(parser: argparse.ArgumentParser, build: Build, arguments: Sequence[str] | None) -> None:
+    """The whole program: print the ready line and live until stdin ends or a signal says so."""
+    options = parser.parse_args(arguments)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
+    with opened(options, build) as (device, line):
+        _say(json.dumps({**_ready(options, line), **device.about}))
+        if options.stepped:
+            _live_stepped(device, line)
+        else:
+            _live_paced(device, line, delivery(options).lag_ns)
+
+
+@contextmanager
+def opened(options: argparse.Namespace, build: Build) -> Iterator[tuple[Device, Line]]:
+    """The device and the line it hangs on."""
+    with SupplyReader(options.supply) as supply, Line(delivery(options), f"{options.seed} line") as line:
+        yield build(options, line, supply), line
+
+
+def step(device: Device, line: Line, now_ns: int, until_ns: int) -> None:
+    """Take what the controller wrote as written at `now_ns`, live until `until_ns`, deliver what is due by then."""
+    if data := line.receive():
+        device.receive(data, now_ns)
+    device.advance(until_ns)
+    line.deliver(until_ns)
+
+
+def _ready(options: argparse.Namespace, line: Line) -> dict[str, object]:
     how = delivery(options)
-    ready = {
+    return {
         "port": line.port,
         "pid": os.getpid(),
         "seed": options.seed,
@@ -115,19 +150,12 @@ def run(device: Device, line: Line, options: argparse.Namespace, about: Mapping[
         "least_sample_latency_s": (how.lag_ns + how.latency_ns) / 1e9,
         "queue_bytes": how.queue_bytes,
     }
-    _say(json.dumps({**ready, **about}))
-    if options.stepped:
-        _live_stepped(device, line)
-    else:
-        _live_paced(device, line, how.lag_ns)
 
 
 def _live_paced(device: Device, line: Line, lag_ns: int) -> None:
     while True:
         ports = line.files()
         pause_s = _IDLE_S if device.idle and line.idle else _PACE_S
-        if line.answer_due_ns is not None:  # it must not stay until the next regular waking
-            pause_s = min(pause_s, max(0.0, (line.answer_due_ns - time.monotonic_ns()) / 1e9))
         readable, _, _ = select.select([_STDIN, *ports], [], [], pause_s)
         now_ns = time.monotonic_ns()
         if _STDIN in readable and not os.read(_STDIN, 4096):
@@ -140,7 +168,7 @@ def _live_paced(device: Device, line: Line, lag_ns: int) -> None:
 
 def _live_stepped(device: Device, line: Line) -> None:
     now_ns = 0
-    commands = bytearray()
+    rest = b""
     while True:
         # What the port would not take goes out as the reader makes room.
         readable, _, _ = select.select([_STDIN], line.files() if line.stuck else [], [])
@@ -149,21 +177,18 @@ def _live_stepped(device: Device, line: Line) -> None:
             continue
         if not (data := os.read(_STDIN, 4096)):
             return
-        *whole, rest = (commands + data).split(b"\n")
-        commands = rest
-        for command in whole:
-            now_ns = _step(device, line, now_ns, command.decode())
+        *commands, rest = (rest + data).split(b"\n")
+        for command in commands:
+            until_ns = _asked(command.decode(), now_ns)
+            step(device, line, now_ns, until_ns)
+            _say(f"ok {until_ns}")
+            now_ns = until_ns
 
 
-def _step(device: Device, line: Line, now_ns: int, command: str) -> int:
+def _asked(command: str, now_ns: int) -> int:
     word, _, time_ns = command.partition(" ")
     if word != "advance" or not time_ns.isdigit() or int(time_ns) < now_ns:
         raise SystemExit(f"{command!r} is no step from {now_ns} ns: write 'advance TIME_NS'; time does not go back")
-    if data := line.receive():
-        device.receive(data, now_ns)
-    device.advance(int(time_ns))
-    line.deliver(int(time_ns))
-    _say(f"ok {time_ns}")
     return int(time_ns)
 
 

@@ -1,0 +1,81 @@
+"""A stepped meter at the far end of a raw port, for tests that speak its protocol byte by byte."""
+
+from __future__ import annotations
+
+import os
+import tty
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from testbed.farend import FarEnd, advance, start_far_end
+from testbed.virtual.supply import SupplyWriter
+
+MS = 1_000_000
+
+
+class Stepped:
+    """A meter without a clock, and its port, held open raw."""
+
+    def __init__(self, far_end: FarEnd) -> None:
+        self.far_end = far_end
+        self.port = os.open(far_end.ready["port"], os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        tty.setraw(self.port)
+        self.now_ns = 0
+
+    def write(self, data: bytes) -> None:
+        assert os.write(self.port, data) == len(data)
+
+    def read(self) -> bytes:
+        """What the port shows now. Raises EOFError when the far end hung up."""
+        data = b""
+        while True:
+            try:
+                chunk = os.read(self.port, 65536)
+            except BlockingIOError:
+                return data
+            if not chunk:
+                raise EOFError
+            data += chunk
+
+    def run(self, until_ns: int, step_ns: int = 50 * MS, after: bytes = b"") -> bytes:
+        """Write `after`, then live to `until_ns` in steps; all that came."""
+        self.write(after)
+        heard = b""
+        for time_ns in [*range(self.now_ns, until_ns, step_ns), until_ns]:
+            advance(self.far_end, time_ns)
+            heard += self.read()
+        self.now_ns = until_ns
+        return heard
+
+
+Start = Callable[..., Stepped]
+
+
+@pytest.fixture
+def supply_path(tmp_path: Path) -> Path:
+    return tmp_path / "supply"
+
+
+@pytest.fixture
+def supply(supply_path: Path) -> Iterator[SupplyWriter]:
+    """A board whose past can still be written: its clock stands at 0."""
+    with SupplyWriter(supply_path, clock=lambda: 0) as writer:
+        yield writer
+
+
+@pytest.fixture
+def start(supply: SupplyWriter, supply_path: Path) -> Iterator[Start]:
+    """Starts stepped meters; `supply` is what they measure."""
+    with ExitStack() as stack:
+
+        def start_one(module: str, *arguments: str) -> Stepped:
+            program = f"testbed.virtual.meters.{module}"
+            far_end = start_far_end(program, ["--stepped", f"--supply={supply_path}", *arguments])
+            stepped = Stepped(stack.enter_context(far_end))
+            stack.callback(os.close, stepped.port)
+            return stepped
+
+        yield start_one
