@@ -30,8 +30,8 @@ def network(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def test_each_is_as_large_as_published(network: tuple[str, Path]) -> None:
-    """The torchvision documentation has 4.09 G and 25.56 M for ResNet50, 0.30 G and 3.50 M for MobileNet v2, its parameters
-    including those of batch normalisation, which is folded here; the MobileBERT paper 25.3 M with the pre-training head."""
+    """For torchvision ResNet50 has 4.09 G and 25.56 M, MobileNet v2 0.30 G and 3.50 M; its parameters include those of
+    batch normalisation, which is folded here."""
     name, path = network
     counts = count(onnx_file.read(path))
     layers, mmacs, million_parameters = {
