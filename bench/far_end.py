@@ -1,0 +1,87 @@
+"""Emulated meters as separate processes that live in steps, and the clock of their little world."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from types import TracebackType
+from typing import IO
+
+WALK_NS, GLANCE_NS = 500_000, 20_000
+
+
+class Nursery:
+    """Starts emulated meters quickly. A context manager: leaving it ends them all."""
+
+    def __enter__(self) -> Nursery:
+        self._orders, far_side = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with ExitStack() as stack, far_side:
+            process = subprocess.Popen([sys.executable, "-m", "bench.nursery"], stdin=far_side.fileno())
+            stack.enter_context(process)
+            stack.enter_context(self._orders)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stack.close()
+
+    def meter(self, program: str, options: Mapping[str, object], request_ns: int = 0) -> FarEnd:
+        """The far end that `python -m testbed.virtual.meters.<program> --stepped` is, with these options."""
+        arguments = ["--stepped", *(f"--{name}={value}" for name, value in options.items())]
+        order = json.dumps([f"testbed.virtual.meters.{program}", arguments])
+        stdin, commands = os.pipe()
+        answers, stdout = os.pipe()
+        socket.send_fds(self._orders, [order.encode()], [stdin, stdout])
+        os.close(stdin)
+        os.close(stdout)
+        return FarEnd(os.fdopen(commands, "w", buffering=1), os.fdopen(answers), request_ns)
+
+
+class FarEnd:
+    """One emulated meter. A context manager: leaving it ends the meter.
+
+    `clock` is the controller's clock, which begins at 0 and stands still between calls. While a driver waits for an
+    answer every look at it lets the world walk on; once the owner lets time pass by `advance`, only a glance goes by.
+    Commands take `request_ns` to the meter: the controller's clock reads that much less than the world's, so that what
+    is sent at a moment of it arrives `request_ns` later; the emulator's own latency must be longer by as much.
+    """
+
+    def __init__(self, commands: IO[str], answers: IO[str], request_ns: int) -> None:
+        self._commands, self._answers = commands, answers
+        self._request_ns = request_ns
+        self.now_ns = 0
+        """the world's time"""
+        self.walks = True
+        """whether a look at the clock moves the meter"""
+
+    def __enter__(self) -> FarEnd:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._commands.close()
+        self._answers.close()
+
+    def port(self) -> str:
+        """The serial port to open; waits for the program to be ready."""
+        return str(json.loads(self._answers.readline())["port"])
+
+    def clock(self) -> int:
+        """The controller's time in ns."""
+        if self.walks:
+            self.advance(WALK_NS)
+        else:
+            self.now_ns += GLANCE_NS
+        return self.now_ns - self._request_ns
+
+    def advance(self, step_ns: int) -> None:
+        """Let time pass: everything the meter delivers meanwhile is at the port afterwards."""
+        self.now_ns += step_ns
+        self._commands.write(f"advance {self.now_ns}\n")
+        answer = self._answers.readline()
+        if answer != f"ok {self.now_ns}\n":
+            raise RuntimeError(f"the emulated meter answered {answer!r}")
