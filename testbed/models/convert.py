@@ -67,14 +67,19 @@ class _Calibration(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without onnxruntime's advice, on the root logger, to fold batch normalisation first: these graphs have none."""
-    root = logging.getLogger()
+    """Keep onnxruntime off the root logger: its advice to fold batch normalisation first is beside the point here.
+
+    The null handler keeps `logging.warning` from setting up handlers of its own on a root logger that has none.
+    """
+    root, silent = logging.getLogger(), logging.NullHandler()
 
     def advice(record: logging.LogRecord) -> bool:
         return "pre-processing before quantization" not in record.getMessage()
 
+    root.addHandler(silent)
     root.addFilter(advice)
     try:
         yield
     finally:
         root.removeFilter(advice)
+        root.removeHandler(silent)

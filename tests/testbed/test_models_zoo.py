@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +103,14 @@ def test_int8_is_truly_quantised_by_channel(efficientnet: PreparedModel) -> None
     assert len(weights) == efficientnet.counts.conv_layers
     assert {w.data_type for w in weights.values()} == {TensorProto.INT8}
     assert path.stat().st_size < 0.3 * efficientnet.files["fp32"].stat().st_size
+
+
+def test_quantising_is_quiet_and_leaves_logging_alone(cache: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = logging.getLogger()
+    before = list(root.handlers), list(root.filters)
+    prepare("mobilenet-v2", ["int8"], cache)
+    assert caplog.records == []
+    assert (root.handlers, root.filters) == before
 
 
 def test_accuracy_is_measured_where_weights_are_trained(efficientnet: PreparedModel) -> None:
