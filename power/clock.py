@@ -102,6 +102,7 @@ class LowerEnvelope:
         self._latency_u_s = latency_standard_uncertainty_s
         self._prior = drift_prior
         self._points: deque[tuple[int, int]] = deque(maxlen=self.SLOTS)
+        self._late_s = 0.0
 
     def add(self, device_ns: int, arrival_ns: int) -> bool:
         """Note that the sample ended at `device_ns` had arrived at `arrival_ns`. True when a slot was completed."""
@@ -113,28 +114,32 @@ class LowerEnvelope:
         self._points.append((device_ns, arrival_ns))
         return len(self._points) > 1
 
-    def arrival_ns(self, device_ns: int, fit: ClockFit) -> int:
-        """When a sample that ended at `device_ns` arrives at the earliest."""
-        return int(fit.to_controller(device_ns)) + round(self._latency_s * 1e9)
+    def earliest_ns(self, device_ns: int, fit: ClockFit) -> int:
+        """When, by the latest fit, a sample that ended at `device_ns` arrives at the earliest."""
+        return int(fit.to_controller(device_ns)) + round((self._latency_s + self._late_s) * 1e9)
 
     def fit(self) -> ClockFit:
-        """The line as known now; `ValueError` before the first arrival."""
+        """The line as known now; `ValueError` before the first arrival.
+
+        The earliest arrival is late too: a sample waits for its packet and the packet for the reader, so lateness
+        begins like a Rayleigh distribution, and the earliest of n is late by its mean over sqrt(n).
+        """
         device, arrival = np.array(self._points, np.int64).T
         x = (device - device[0]) * 1e-9
         y = (arrival - arrival[0] - (device - device[0])) * 1e-9
         slope = _slope_below(x, y)
         height = y - slope * x
-        spread_s = float(np.mean(height - height.min())) / math.sqrt(len(x))
-        known = spread_s / max(float(x[-1]), 1e-3)
+        self._late_s = float(np.mean(height - height.min())) / max(math.sqrt(len(x)) - 1.0, 1.0)
+        known = self._late_s / max(float(x[-1]), 1e-3)
         drift = slope * self._prior**2 / (self._prior**2 + known**2)
         height = y - drift * x
         touch = int(np.argmin(height))
         return ClockFit(
             device_ns=int(device[touch]),
-            controller_ns=int(arrival[touch]) - round(self._latency_s * 1e9),
+            controller_ns=int(arrival[touch]) - round((self._latency_s + self._late_s) * 1e9),
             drift=drift,
             residual_s=float(np.mean(height - height[touch])),
-            standard_uncertainty_s=math.hypot(self._latency_u_s, spread_s),
+            standard_uncertainty_s=math.hypot(self._latency_u_s, self._late_s),
             drift_standard_uncertainty=(self._prior**-2 + known**-2) ** -0.5 if known else 0.0,
         )
 

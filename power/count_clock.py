@@ -58,7 +58,7 @@ class CountClock:
     def _place(self) -> None:
         if self.fit is not None:
             lateness_ns = min(
-                now_ns - self._envelope.arrival_ns(self._device_ns(samples), self.fit)
+                now_ns - self._envelope.earliest_ns(self._device_ns(samples), self.fit)
                 for samples, now_ns in self._arrivals
             )
             self._next += max(self._least_lost, round(lateness_ns / self._period_ns))
