@@ -91,13 +91,17 @@ class Bridge:
             self._send(frame)
 
     def _send(self, frame: SampleFrame) -> None:
-        channel, payload = frame.channel, frame.payload
+        channel, payload, sequence = frame.channel, frame.payload, self._sequence
+        report = b""
         if channel.lost:
-            self._report(frame.sent_ns, wire.OVERRUN, min(channel.lost, 255))
+            report = wire.frame(wire.ERROR, sequence, bytes((wire.OVERRUN, min(channel.lost, 255))))
             payload = payload[:9] + bytes((payload[9] | 2,)) + payload[10:]
-        sent = self._line.post(frame.sent_ns, wire.frame(channel.kind, self._sequence, payload))
-        self._sequence += sent
-        channel.lost = 0 if sent else channel.lost + frame.count
+            sequence += 1
+        if self._line.post(frame.sent_ns, report + wire.frame(channel.kind, sequence, payload)):
+            channel.lost = 0
+            self._sequence = sequence + 1
+        else:
+            channel.lost += frame.count
 
     def _obey(self, command: wire.Command, time_ns: int) -> None:
         obey = {

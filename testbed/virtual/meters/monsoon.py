@@ -209,7 +209,8 @@ class Monsoon:
         self._stale = [*self._stale, packet][-_STALE_PACKETS:]
         if self._packets % _EMPTY_PACKET_EVERY == 0:
             self._line.post(time_ns, b"\0")
-        cut = self._random.randrange(1, len(packet)) if self._packets % _SPLIT_PACKET_EVERY == 0 else None
+        nth, rest = divmod(self._packets, _SPLIT_PACKET_EVERY)
+        cut = None if rest else 1 + nth % (len(packet) - 1)
         self._line.post(time_ns, packet, cut)
 
     def _gap(self, time_ns: int, duration_s: float | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import tty
 from collections.abc import Callable, Iterator
@@ -10,20 +11,22 @@ from pathlib import Path
 
 import pytest
 
-from testbed.farend import FarEnd, advance, start_far_end
+from testbed.virtual.meters import program
+from testbed.virtual.meters.line import Line
 from testbed.virtual.supply import SupplyWriter
 
 MS = 1_000_000
 
 
 class Stepped:
-    """A meter without a clock, and its port, held open raw."""
+    """A meter that lives in steps, and its port, held open raw."""
 
-    def __init__(self, far_end: FarEnd) -> None:
-        self.far_end = far_end
-        self.port = os.open(far_end.ready["port"], os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
-        tty.setraw(self.port)
+    def __init__(self, device: program.Device, line: Line) -> None:
+        self._device = device
+        self._line = line
         self.now_ns = 0
+        self.port = os.open(line.port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        tty.setraw(self.port)
 
     def write(self, data: bytes) -> None:
         assert os.write(self.port, data) == len(data)
@@ -32,6 +35,7 @@ class Stepped:
         """What the port shows now. Raises EOFError when the far end hung up."""
         data = b""
         while True:
+            self._line.deliver(self.now_ns)
             try:
                 chunk = os.read(self.port, 65536)
             except BlockingIOError:
@@ -45,9 +49,9 @@ class Stepped:
         self.write(after)
         heard = b""
         for time_ns in [*range(self.now_ns, until_ns, step_ns), until_ns]:
-            advance(self.far_end, time_ns)
+            program.step(self._device, self._line, self.now_ns, time_ns)
+            self.now_ns = time_ns
             heard += self.read()
-        self.now_ns = until_ns
         return heard
 
 
@@ -68,13 +72,13 @@ def supply(supply_path: Path) -> Iterator[SupplyWriter]:
 
 @pytest.fixture
 def start(supply: SupplyWriter, supply_path: Path) -> Iterator[Start]:
-    """Starts stepped meters; `supply` is what they measure."""
+    """Starts stepped meters, by module and options; `supply` is what they measure."""
     with ExitStack() as stack:
 
         def start_one(module: str, *arguments: str) -> Stepped:
-            program = f"testbed.virtual.meters.{module}"
-            far_end = start_far_end(program, ["--stepped", f"--supply={supply_path}", *arguments])
-            stepped = Stepped(stack.enter_context(far_end))
+            meter = importlib.import_module(f"testbed.virtual.meters.{module}")
+            options = meter.options().parse_args(["--stepped", f"--supply={supply_path}", *arguments])
+            stepped = Stepped(*stack.enter_context(program.opened(options, meter.build)))
             stack.callback(os.close, stepped.port)
             return stepped
 
