@@ -15,6 +15,7 @@ PASSTHROUGH_OFF, PASSTHROUGH_ON, PASSTHROUGH_AUTO = range(3)
 _FINE_REFERENCE_A, _COARSE_REFERENCE_A = 0.0332, 2.88  # as AOSP/CTS monsoon.py scales by them
 _FINE_LIMIT = 30_000  # counts; beyond it a sample is coarse
 _COUNT_LIMIT = 32_766
+_WORST_REGULATION = 0.05
 
 
 class Converters:
@@ -38,6 +39,10 @@ class Converters:
         is_coarse = np.abs(fine) > _FINE_LIMIT
         counts = np.where(is_coarse, coarse, fine).clip(-_COUNT_LIMIT, _COUNT_LIMIT)
         return np.asarray(counts.astype(np.int32) | is_coarse)
+
+
+def _main_v(setting: int) -> float:
+    return 2.0 + setting / 100
 
 
 def _even(middle: float, spread: float, draw: random.Random) -> NDArray[np.int32]:
@@ -70,7 +75,10 @@ class Instrument:
         self._voltage_lsb_v = 62.5e-6 if hardware_revision == 1 else 125e-6
         self._converters = Converters(random.Random(f"{seed} converters"))
         self.main_on = output == "main"
-        self.main_setting = round((output_voltage_v - 2.0) * 100) if self.main_on else 0
+        self.main_setting = min(255, max(1, round((output_voltage_v - 2.0) * 100))) if self.main_on else 0
+        self._regulation_error_v = output_voltage_v - _main_v(self.main_setting) if self.main_on else 0.0
+        if abs(self._regulation_error_v) > _WORST_REGULATION * output_voltage_v:
+            raise SystemExit(f"main gives 2.01 to 4.55 V, not {output_voltage_v:g} V: choose --output usb or aux")
         self.passthrough = PASSTHROUGH_AUTO
         self.tripped = False
         self.sampling = False
@@ -84,7 +92,7 @@ class Instrument:
     @property
     def main_voltage_v(self) -> float:
         """What main puts out."""
-        return 2.0 + self.main_setting / 100 if self.main_on and not self.tripped else 0.0
+        return _main_v(self.main_setting) + self._regulation_error_v if self.main_on and not self.tripped else 0.0
 
     @property
     def feeding(self) -> bool:

@@ -264,6 +264,15 @@ def test_the_board_may_hang_on_usb_or_aux(start: Start, supply: SupplyWriter) ->
     assert currents_a(found, 1)[10:] == pytest.approx(1.0, abs=1.5e-4)
 
 
+def test_main_is_off_from_its_setting_as_asked(start: Start, supply: SupplyWriter) -> None:
+    supply.set(-MS, 3.7)
+    monsoon = start("monsoon", "--output-voltage=4.204", *PERFECT)
+    fields = status(monsoon.run(1 * MS, after=GET_STATUS))
+    assert (fields[6], fields[11]) == (4.204 / 125e-6, 220)
+    decoded = currents_a(packets(monsoon.run(50 * MS, after=SET_3V70 + START)))
+    assert decoded == pytest.approx(3.7 / 3.704, abs=1.5e-4)
+
+
 def test_main_reaches_only_so_far(start: Start, supply: SupplyWriter) -> None:
     with pytest.raises(SystemExit, match=r"main gives 2\.01 to 4\.55 V, not 5 V"):
         start("monsoon", "--output-voltage=5")
