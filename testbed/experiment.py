@@ -83,7 +83,7 @@ def _carry_out(
             for name, endpoint in bench.endpoints.items():
                 opened.agent.ask("endpoint", name=name, url=urls[name], timeout_s=endpoint.timeout_s)
             _bring_to_board(opened, suite, models, actions, seed, audience.step)
-            with open_store() as store, _metering(opened) as meter:
+            with _metering(opened) as meter, open_store() as store:
                 audience.run_begins(store, meter)
                 Runner(opened, meter, suite, actions, store, audience).run()
                 store.finish()

@@ -1,0 +1,134 @@
+"""Whole runs through the command line, on a virtual bench, with the processes they start under watch."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+BENCH = """
+name: bench
+board: {kind: virtual, profile: jetson-agx-orin, supply_voltage_v: 15 V}
+monitor: {kind: ina-bridge, port: emulated, sensor: ina226, shunt_ohm: 15 mOhm, supply_voltage_v: 15 V}
+link: {kind: virtual}
+endpoints: {cloud: {serve: virtual-gpu, timeout_s: 1 s}}
+"""
+SUITE = """
+name: suite
+workloads:
+  - {name: photo, model: mobilenet-v2, qos_s: 50 ms, inputs: 3}
+environments: [S1, S4]
+actions: [cpu/fp32@max, gpu/fp32@max, cloud/fp32]
+policies:
+  - {name: edge-cpu-fp32, trials: 2}
+  - {name: edge-best, trials: 2}
+  - {name: opt, trials: 3}
+  - {name: cloud, trials: 1}
+  - {name: autoscale, trials: 8}
+repetitions: 1
+reference: {action: gpu/fp32@max, every: 8}
+warmup_trials: 1
+profile_trials: 1
+guard_s: 12 ms
+"""
+PATIENCE_S = 120
+
+
+@dataclass
+class CommandLine:
+    """Runs `testbed` in a folder; every process it starts carries a mark by which stray ones are found."""
+
+    folder: Path
+    mark: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "TESTBED_TEST_MARK": self.mark, "COLUMNS": "120"}
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "testbed", *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=PATIENCE_S)
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    def write(self, name: str, text: str) -> str:
+        (self.folder / name).write_text(text)
+        return name
+
+    def run_folder(self) -> Path:
+        (folder,) = (self.folder / "runs").iterdir()
+        return folder
+
+    def strays(self) -> list[str]:
+        """Processes of this command line that are still alive, once they have had time to see their pipes close."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            try:
+                marked = entry.name.isdigit() and self.mark.encode() in (entry / "environ").read_bytes()
+                if marked and (entry / "stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                    found.append((entry / "cmdline").read_text().replace("\0", " "))
+            except OSError:
+                continue
+        return found
+
+    def ends(self) -> None:
+        """Wait until nothing of it is left; fails after a bound."""
+        deadline = subprocess.Popen(["sleep", "20"])  # a stopwatch that can be polled without sleeping here
+        try:
+            while self.strays():
+                assert deadline.poll() is None, f"left behind: {self.strays()}"
+                os.sched_yield()
+        finally:
+            deadline.kill()
+            deadline.wait()
+
+
+@pytest.fixture
+def command_line(tmp_path: Path) -> Iterator[CommandLine]:
+    line = CommandLine(tmp_path)
+    line.write("bench.yaml", BENCH)
+    line.write("suite.yaml", SUITE)
+    yield line
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and line.mark.encode() in (entry / "environ").read_bytes():
+                os.kill(int(entry.name), signal.SIGKILL)
+        except OSError:
+            continue
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
+    """One whole run that went well."""
+    line = CommandLine(tmp_path_factory.mktemp("finished"))
+    line.write("bench.yaml", BENCH)
+    line.write("suite.yaml", SUITE)
+    done = line.run("run", "suite.yaml", "--bench", "bench.yaml", "--seed", "5")
+    assert done.returncode == 0, done.stderr
+    line.output = done.stdout  # type: ignore[attr-defined]
+    return line
+
+
+def follow(path: Path, trials: int) -> None:
+    """Return once `path` holds so many lines."""
+    with subprocess.Popen(["tail", "-n", "+1", "-F", str(path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as tail:
+        assert tail.stdout is not None
+        for _ in range(trials):
+            tail.stdout.readline()
+        tail.kill()
