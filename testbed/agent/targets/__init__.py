@@ -1,0 +1,1 @@
+"""Places an inference can run, from the board's side: one file a backend."""
