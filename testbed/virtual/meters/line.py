@@ -18,7 +18,7 @@ class Delivery:
     """How long a byte is under way, and how many may wait for a reader."""
 
     latency_ns: int
-    """the least time from the moment a device sends to the moment the port shows it"""
+    """the least time a byte is under way, in either direction"""
     jitter_ns: int
     """what comes on top is uniform in [0, jitter_ns)"""
     lag_ns: int
@@ -36,6 +36,7 @@ class Line:
         self._under_way: list[tuple[int, int, bytes]] = []
         self._answers_due_ns: list[int] = []
         self._posted = 0
+        self._last_arrival_ns = 0
         self._last_due_ns = 0
         self._backlog = bytearray()
         self._to_drop = 0
@@ -104,12 +105,14 @@ class Line:
             except BlockingIOError:
                 return
 
-    def receive(self) -> bytes:
-        """What the controller wrote; empty when there is nothing."""
+    def receive(self, now_ns: int) -> tuple[bytes, int]:
+        """What the controller has written by now (empty when that is nothing), and when it reaches the device."""
         try:
-            return os.read(self._master, _READ_BYTES) if self._master >= 0 else b""
+            data = os.read(self._master, _READ_BYTES) if self._master >= 0 else b""
         except BlockingIOError:
-            return b""
+            return b"", now_ns
+        self._last_arrival_ns = max(self._last_arrival_ns, now_ns + self._under_way_ns())
+        return data, self._last_arrival_ns
 
     def drop(self, count: int) -> None:
         """Lose the next `count` posted packets."""

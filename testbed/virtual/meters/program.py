@@ -58,7 +58,7 @@ def parser(description: str, fault_kinds: Collection[str]) -> argparse.ArgumentP
     add("--drift-ppm", type=float, default=0.0, help="how much the meter's clock gains on the host's")
     add("--gain-error", type=float, default=0.0, help="of the current, relative")
     add("--noise-steps", type=float, default=0.5, help="rms of the converter's noise, in its own steps (0.5)")
-    add("--latency-ms", type=float, default=1.0, help="the least time bytes are under way (1)")
+    add("--latency-ms", type=float, default=1.0, help="the least time bytes are under way, each way (1)")
     add("--jitter-ms", type=float, default=1.0, help="on top of it, uniform from 0 (1)")
     add(
         "--lag-ms",
@@ -130,8 +130,9 @@ def opened(options: argparse.Namespace, build: Build) -> Iterator[tuple[Device, 
 
 def step(device: Device, line: Line, now_ns: int, until_ns: int) -> None:
     """Take what the controller wrote as written at `now_ns`, live until `until_ns`, deliver what is due by then."""
-    if data := line.receive():
-        device.receive(data, now_ns)
+    data, arrival_ns = line.receive(now_ns)
+    if data:
+        device.receive(data, arrival_ns)
     device.advance(until_ns)
     line.deliver(until_ns)
 
@@ -156,12 +157,14 @@ def _live_paced(device: Device, line: Line, lag_ns: int) -> None:
     while True:
         ports = line.files()
         pause_s = _IDLE_S if device.idle and line.idle else _PACE_S
+        if line.answer_due_ns is not None:  # it must not stay until the next regular waking
+            pause_s = min(pause_s, max(0.0, (line.answer_due_ns - time.monotonic_ns()) / 1e9))
         readable, _, _ = select.select([_STDIN, *ports], [], [], pause_s)
         now_ns = time.monotonic_ns()
         if _STDIN in readable and not os.read(_STDIN, 4096):
             return
         if any(port in readable for port in ports):
-            device.receive(line.receive(), now_ns)
+            device.receive(*line.receive(now_ns))
         device.advance(now_ns - lag_ns)
         line.deliver(now_ns)
 

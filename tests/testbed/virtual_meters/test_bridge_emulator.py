@@ -194,8 +194,9 @@ def test_a_frame_comes_4_ms_after_its_first_sample(start: Start, supply: SupplyW
     supply.set(0, 15.0)
     bridge = start("bridge", *INA226_15V[:-2], "--latency-ms=3", "--jitter-ms=0")
     bridge.run(0, after=configure(0x40, 0x26, FASTEST_226, 1) + START)
-    bridge.run(5 * MS)  # the replies
-    due_ns = 140_000 + 4 * MS + 3 * MS
+    assert len(frames(bridge.run(6 * MS))) == 2, "the answers"
+    # 3 ms there, the first conversion, 4 ms, 3 ms back
+    due_ns = 3 * MS + 140_000 + 4 * MS + 3 * MS
     assert bridge.run(due_ns - 1) == b""
     assert len(frames(bridge.run(due_ns))) == 1
 
