@@ -97,8 +97,8 @@ class OutcomeRecord:
 
     latency_s: float
     """mean over the inferences, a vain one included"""
-    energy_j: float
-    """per inference, estimated or metered as the suite asks"""
+    energy_j: float | None
+    """per inference, estimated or metered as the suite asks; None where it could be neither"""
     accuracy: float
     failed: bool
 

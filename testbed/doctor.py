@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from power import PowerError
 
+from power import PowerError
 from testbed.config import Bench, Endpoint
 from testbed.errors import TestbedError
 from testbed.meter import Meter
@@ -117,10 +117,12 @@ def _meter(meter: Meter, opened: OpenBench) -> Iterator[Finding]:
     )
     mean_w = float(np.mean(samples.power_w))
     draw = opened.bench.board.draw
-    plausible = 0.1 < mean_w and (draw is None or mean_w < draw.power_w)
+    plausible = mean_w > 0.1 and (draw is None or mean_w < draw.power_w)
     advice = "" if plausible else "; is the meter in the board's supply line, and the shunt's value right?"
     yield Finding("power", "ok" if plausible else "wrong", f"{mean_w:.2f} W now{advice}")
     clock = meter.clock
     yield Finding(
-        "meter clock", "ok", f"mapped to ±{clock.standard_uncertainty_s * 1e6:.0f} us, drift {clock.drift * 1e6:+.1f} ppm"
+        "meter clock",
+        "ok",
+        f"mapped to ±{clock.standard_uncertainty_s * 1e6:.0f} us, drift {clock.drift * 1e6:+.1f} ppm",
     )

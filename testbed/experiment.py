@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+
 from results import RunHeader, RunStore
 from scheduler import policies
 from scheduler.contract import REMOTE_TARGETS, Action
-
 from testbed.actions import resolve_actions
 from testbed.config import Bench, Suite, Workload, bench_schema
 from testbed.environments import resolve_environment

@@ -122,7 +122,7 @@ class Agent:
             self._policies[name],
             self._actions,
             (
-                (self._state(on["workload"], on["state"]), Action(**on["action"]), Outcome(**on["outcome"]))
+                (self._state(on["workload"], on["state"]), Action(**on["action"]), _outcome(on["outcome"]))
                 for on in decisions
             ),
         )
@@ -198,8 +198,9 @@ class Agent:
         learner = self._policies[policy]
         learner.update(state, action, outcome)
         reward = getattr(learner, "reward", None)
+        unknown = energy_j is None and self._estimator is None
         return {
-            "outcome": asdict(outcome),
+            "outcome": {**asdict(outcome), "energy_j": None if unknown else outcome.energy_j},
             "reward": None if reward is None else {"name": reward.name, "value": getattr(learner, "last_reward", None)},
         }
 
@@ -267,6 +268,11 @@ class Agent:
 def _tensors(content: bytes) -> Tensors:
     with np.load(io.BytesIO(content), allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
+
+
+def _outcome(values: Mapping[str, Any]) -> Outcome:
+    """An outcome on record; a policy that is shown one without energy does not look at it."""
+    return Outcome(**{**values, "energy_j": values["energy_j"] or 0.0})
 
 
 def _state_values(state: State) -> dict[str, float]:

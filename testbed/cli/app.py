@@ -12,12 +12,12 @@ from types import FrameType
 from typing import Annotated, Any, Literal
 
 import typer
-from power import PowerError
-from results import Run, StoreError, summary, write_report
 from rich.console import Console
 from rich.logging import RichHandler
-from scheduler.policies import PolicyError
 
+from power import PowerError
+from results import Run, StoreError, summary, write_report
+from scheduler.policies import PolicyError
 from testbed import experiment
 from testbed.cli.progress import RunDisplay
 from testbed.cli.tables import show_findings, summary_table

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from types import TracebackType
 
-from power import PowerError
-from results import RunStore, TrialRecord
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
+from power import PowerError
+from results import RunStore, TrialRecord
 from testbed.meter import Meter
 from testbed.plan import PlannedTrial
 

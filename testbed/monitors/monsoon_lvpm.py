@@ -6,9 +6,9 @@ import random
 from pathlib import Path
 from typing import Literal
 
-from power import MonsoonLvpm, monsoon_lvpm
 from pydantic import Field, model_validator
 
+from power import MonsoonLvpm, monsoon_lvpm
 from testbed.config.plugins import BoardSettings, MonitorSettings, Program
 from testbed.config.quantities import Seconds, Volts
 

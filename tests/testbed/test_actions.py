@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from scheduler.contract import Action
 from testbed.actions import resolve_actions
 from testbed.errors import BenchError

@@ -127,7 +127,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
 
 def follow(path: Path, trials: int) -> None:
     """Return once `path` holds so many lines."""
-    with subprocess.Popen(["tail", "-n", "+1", "-F", str(path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as tail:
+    with subprocess.Popen(
+        ["tail", "-n", "+1", "-F", str(path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as tail:
         assert tail.stdout is not None
         for _ in range(trials):
             tail.stdout.readline()

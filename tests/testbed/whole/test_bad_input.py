@@ -18,9 +18,13 @@ name: real
 board: {kind: linux, model: raspberry-pi-5, supply_voltage_v: 5.1 V}
 monitor: {kind: ina-bridge, port: PORT, sensor: ina226, shunt_ohm: 15 mOhm, supply_voltage_v: 5.1 V}
 """
-LINUX_SUITE = SUITE.replace("cpu/fp32@max, gpu/fp32@max, cloud/fp32", "cpu/fp32").replace(
-    "reference: {action: gpu/fp32@max, every: 8}", ""
-).replace("  - {name: opt, trials: 3}\n", "").replace("  - {name: cloud, trials: 1}\n", "").replace("[S1, S4]", "[S1]")
+LINUX_SUITE = (
+    SUITE.replace("cpu/fp32@max, gpu/fp32@max, cloud/fp32", "cpu/fp32")
+    .replace("reference: {action: gpu/fp32@max, every: 8}", "")
+    .replace("  - {name: opt, trials: 3}\n", "")
+    .replace("  - {name: cloud, trials: 1}\n", "")
+    .replace("[S1, S4]", "[S1]")
+)
 
 
 def complaint(line: CommandLine, *arguments: str) -> str:
@@ -40,10 +44,18 @@ def complaint(line: CommandLine, *arguments: str) -> str:
         (BENCH, SUITE.replace("gpu/fp32@max", "npu/fp32@max"), "has no target 'npu'; did you mean 'gpu'?"),
         (BENCH, SUITE.replace("mobilenet-v2", "mobilenet-v9"), "did you mean 'mobilenet-v2'?"),
         (BENCH, SUITE.replace("mobilenet-v2", "{files: {fp32: gone.onnx}, accuracy: {fp32: 1}}"), "gone.onnx"),
-        (BENCH, SUITE.replace("edge-best", "edge-bets"), "policy 'edge-bets' does not exist; did you mean 'edge-best'?"),
+        (
+            BENCH,
+            SUITE.replace("edge-best", "edge-bets"),
+            "policy 'edge-bets' does not exist; did you mean 'edge-best'?",
+        ),
         (BENCH, SUITE.replace("[S1, S4]", "[S1, S9]"), "environment 'S9' is unknown"),
         (BENCH.replace("15 mOhm", "150 mOhm"), SUITE, "take at most"),
-        (BENCH.replace("supply_voltage_v: 15 V}\nmon", "supply_voltage_v: 5 V}\nmon"), SUITE, "outside the board's input range"),
+        (
+            BENCH.replace("supply_voltage_v: 15 V}\nmon", "supply_voltage_v: 5 V}\nmon"),
+            SUITE,
+            "outside the board's input range",
+        ),
         (REAL.replace("PORT", "/dev/ttyNOSUCH"), LINUX_SUITE, "/dev/ttyNOSUCH"),
     ],
 )
@@ -111,7 +123,14 @@ def test_a_half_written_run_is_shown_and_not_doubled(finished: CommandLine, tmp_
 
 @pytest.mark.parametrize(
     "arguments",
-    [("run",), ("run", "suite.yaml"), ("run", "suite.yaml", "--resume", "x"), ("show",), ("schema", "soup"), ("dance",)],
+    [
+        ("run",),
+        ("run", "suite.yaml"),
+        ("run", "suite.yaml", "--resume", "x"),
+        ("show",),
+        ("schema", "soup"),
+        ("dance",),
+    ],
 )
 def test_wrong_arguments_explain_the_usage(command_line: CommandLine, arguments: tuple[str, ...]) -> None:
     done = command_line.run(*arguments)

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from power import InaBridge, Samples, cut
 from results import Run
-
 from tests.testbed.whole.conftest import SUITE, CommandLine, follow
 
 
@@ -155,9 +155,15 @@ def test_a_cloud_that_dies_is_a_recorded_outcome(command_line: CommandLine) -> N
     model = zoo.prepare("mobilenet-v2", ["fp32"])
     arguments = [f"--model=mobilenet-v2-fp32={model.files['fp32']}", f"--macs=mobilenet-v2-fp32={model.counts.macs}"]
     with start_far_end("testbed.virtual.cloud", [*arguments, "--fault=die", "--after=12"]) as server:
-        bench = (command_line.folder / "bench.yaml").read_text().replace("serve: virtual-gpu", f"url: '{server.ready['url']}'")
+        bench = (
+            (command_line.folder / "bench.yaml")
+            .read_text()
+            .replace("serve: virtual-gpu", f"url: '{server.ready['url']}'")
+        )
         command_line.write("bench.yaml", bench)
-        command_line.write("suite.yaml", SUITE.replace("[S1, S4]", "[S1]").replace("cloud, trials: 1", "cloud, trials: 12"))
+        command_line.write(
+            "suite.yaml", SUITE.replace("[S1, S4]", "[S1]").replace("cloud, trials: 1", "cloud, trials: 12")
+        )
         done = command_line.run("run", "suite.yaml", "--bench", "bench.yaml")
     assert done.returncode == 0, done.stderr
     cloud = [t for t in Run.read(command_line.run_folder()).trials if t.policy == "cloud"]
