@@ -31,7 +31,7 @@ class ClockFit:
     drift: float
     """controller seconds per device second, less one"""
     residual_s: float
-    """root mean square of the points kept about the line; of an envelope, their mean height above it"""
+    """root mean square of the points kept about the line; of an envelope, their median height above it"""
     standard_uncertainty_s: float
     """of the mapping at `device_ns`"""
     drift_standard_uncertainty: float
@@ -122,15 +122,16 @@ class LowerEnvelope:
         """The line as known now; `ValueError` before the first arrival.
 
         The earliest arrival is late too: a sample waits for its packet and the packet for the reader, so lateness
-        begins like a Rayleigh distribution, and the earliest of n is late by its mean over sqrt(n).
+        begins like a Rayleigh distribution, and the earliest of n is late by about its median over sqrt(n). (The
+        median, because a reader that stalls is no measure of the wire.)
         """
         device, arrival = np.array(self._points, np.int64).T
         x = (device - device[0]) * 1e-9
         y = (arrival - arrival[0] - (device - device[0])) * 1e-9
         slope = _slope_below(x, y)
         height = y - slope * x
-        self._late_s = float(np.mean(height - height.min())) / max(math.sqrt(len(x)) - 1.0, 1.0)
-        known = self._late_s / max(float(x[-1]), 1e-3)
+        self._late_s = float(np.median(height - height.min())) / max(math.sqrt(len(x)) - 1.0, 1.0)
+        known = math.sqrt(8.0) * self._late_s / max(float(x[-1]), 1e-3)  # two touching points, half the span apart
         drift = slope * self._prior**2 / (self._prior**2 + known**2)
         height = y - drift * x
         touch = int(np.argmin(height))
@@ -138,7 +139,7 @@ class LowerEnvelope:
             device_ns=int(device[touch]),
             controller_ns=int(arrival[touch]) - round((self._latency_s + self._late_s) * 1e9),
             drift=drift,
-            residual_s=float(np.mean(height - height[touch])),
+            residual_s=float(np.median(height - height[touch])),
             standard_uncertainty_s=math.hypot(self._latency_u_s, self._late_s),
             drift_standard_uncertainty=(self._prior**-2 + known**-2) ** -0.5 if known else 0.0,
         )

@@ -13,7 +13,7 @@ from rich.text import Text
 from testbed.doctor import Finding
 
 _STYLE = {"ok": "green", "doubtful": "yellow", "wrong": "red"}
-_UNKNOWN = "–"
+_UNKNOWN = "-"
 
 
 def summary_table(rows: Sequence[Mapping[str, Any]], caution: str | None) -> Table:

@@ -31,7 +31,7 @@ class InaBridgeMonitor(MonitorSettings):
     """one conversion; absent: the chip's fastest"""
     averages: int = 1
     bus_divisor: int = Field(default=16, ge=1, le=255)
-    """the bus voltage is read with every so-many-th sample: a supply's voltage moves slowly, and reading it takes time"""
+    """the bus voltage is read with every so-many-th sample: it moves slowly, and reading it takes time"""
     supply_voltage_v: Volts = Field(gt=0)
     """nominal voltage at the sensor"""
 
@@ -90,8 +90,8 @@ class InaBridgeMonitor(MonitorSettings):
             most_a = board.draw.power_w / board.supply_voltage_v
             if most_a * self.shunt_ohm > range_v:
                 problems.append(
-                    f"monitor.shunt_ohm: the board draws up to {most_a:.2g} A, a {self.shunt_ohm * 1e3:g} mOhm shunt on "
-                    f"the {range_v * 1e3:g} mV range ends at {range_v / self.shunt_ohm:.2g} A; take at most "
+                    f"monitor.shunt_ohm: the board draws up to {most_a:.2g} A, a {self.shunt_ohm * 1e3:g} mOhm shunt "
+                    f"on the {range_v * 1e3:g} mV range ends at {range_v / self.shunt_ohm:.2g} A; take at most "
                     f"{range_v / most_a * 1e3:.2g} mOhm"
                 )
         return problems

@@ -80,8 +80,7 @@ class MonsoonLvpmMonitor(MonitorSettings):
                 f"monitor.supply_voltage_v: {self.supply_voltage_v:g} V, but the board is fed with {fed_v:g} V; "
                 "the meter must stand in the board's own supply line"
             )
-        if board.draw is not None and board.draw.power_w / fed_v > MOST_A:
-            problems.append(
-                f"monitor: the board draws up to {board.draw.power_w / fed_v:.2g} A, the LVPM's scale ends at {MOST_A:g} A"
-            )
+        most_a = board.draw.power_w / fed_v if board.draw is not None else 0.0
+        if most_a > MOST_A:
+            problems.append(f"monitor: the board draws up to {most_a:.2g} A, the LVPM's scale ends at {MOST_A:g} A")
         return problems

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from testbed.agent.boards.linux import NO_RADIO_DBM, LinuxBoard, open_board
 from testbed.agent.contract import CoRun, Setting
 

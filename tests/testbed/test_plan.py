@@ -7,6 +7,7 @@ from itertools import groupby
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from testbed.config import Suite
 from testbed.plan import SIGNAL_RANGE_DBM, PlannedTrial, build_plan
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import shutil
 from pathlib import Path
 
@@ -80,8 +81,8 @@ def test_a_port_that_another_process_holds_is_named(command_line: CommandLine) -
 
 
 def test_an_lvpm_on_main_cannot_feed_a_jetson(command_line: CommandLine) -> None:
-    monitor = "monitor: {kind: monsoon-lvpm, port: emulated, channel: main, supply_voltage_v: 15 V, delivery_latency_s: 11 ms}"
-    command_line.write("bench.yaml", "\n".join(monitor if l.startswith("monitor") else l for l in BENCH.splitlines()))
+    lvpm = "{kind: monsoon-lvpm, port: emulated, channel: main, supply_voltage_v: 15 V, delivery_latency_s: 11 ms}"
+    command_line.write("bench.yaml", re.sub(r"monitor: .*", f"monitor: {lvpm}", BENCH))
     done = command_line.run("doctor", "--bench", "bench.yaml", "--json")
     assert done.returncode == 1
     findings = json.loads(done.stdout)["findings"]
@@ -124,6 +125,7 @@ def test_a_half_written_run_is_shown_and_not_doubled(finished: CommandLine, tmp_
 @pytest.mark.parametrize(
     "arguments",
     [
+        (),
         ("run",),
         ("run", "suite.yaml"),
         ("run", "suite.yaml", "--resume", "x"),
