@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.waveform import Segment, Waveform
+from power import Kind, MonitorSpec, Samples, TraceIncomplete, WindowTooShort, cut
+
+PERFECT = MonitorSpec(
+    name="perfect meter",
+    rate_hz=5000.0,
+    channels=("supply",),
+    kind=Kind.AVERAGING,
+    aperture_s=2e-4,
+    power_lsb_w=1e-9,
+    gain_standard_uncertainty=0.0,
+    offset_standard_uncertainty_w=0.0,
+    shortest_window_s=5e-3,
+)
+GAPPED = replace(PERFECT, aperture_s=5e-5)
+MS = 1_000_000
+
+
+def sampled(waveform: Waveform, spec: MonitorSpec, phase_ns: int = 0) -> Samples:
+    """What a meter without any error but its sampling reads."""
+    period_ns, aperture_ns = round(spec.period_s * 1e9), round(spec.aperture_s * 1e9)
+    ends = np.arange(period_ns + phase_ns, waveform.end_ns, period_ns, dtype=np.int64)
+    power = [waveform.energy_j(int(end) - aperture_ns, int(end)) / (aperture_ns * 1e-9) for end in ends]
+    return Samples(np.arange(len(ends), dtype=np.int64), ends, np.zeros(len(ends), np.uint8), np.array(power))
+
+
+def without(samples: Samples, first: int, count: int) -> Samples:
+    keep = np.ones(len(samples), bool)
+    keep[first : first + count] = False
+    return samples.take(keep)
+
+
+CONSTANT = sampled(Waveform([Segment(0.5, 10.0, 10.0)]), PERFECT)
+BURST = Waveform([Segment(0.1, 4.0, 4.0), Segment(0.02, 12.0, 20.0), Segment(0.1, 4.0, 4.0)])
+
+
+@given(st.integers(20 * MS, 200 * MS), st.integers(5 * MS, 250 * MS))
+def test_constant_power_is_power_times_time(start_ns: int, length_ns: int) -> None:
+    energy = cut(CONSTANT, start_ns, start_ns + length_ns, PERFECT)
+    assert energy.energy_j == pytest.approx(10.0 * length_ns * 1e-9, rel=1e-9)
+    assert energy.standard_uncertainty_j < 1e-9
+    assert (energy.present, energy.mean_power_w, energy.peak_power_w) == pytest.approx((1.0, 10.0, 10.0))
+    assert energy.baseline_power_w is None
+
+
+SEGMENTS = st.lists(
+    st.builds(Segment, st.floats(1e-3, 2e-2), st.floats(0, 30), st.floats(0, 30)), min_size=1, max_size=8
+)
+
+
+@given(SEGMENTS, st.integers(0, 199_999), st.floats(0, 1), st.booleans())
+def test_any_load_is_measured_within_its_uncertainty(
+    load: list[Segment], phase_ns: int, place: float, full: bool
+) -> None:
+    spec = PERFECT if full else GAPPED
+    waveform = Waveform([Segment(0.02, 5.0, 5.0), *load, Segment(0.02, 5.0, 5.0)])
+    samples = sampled(waveform, spec, phase_ns)
+    start_ns = 5 * MS + round(place * (waveform.end_ns - 25 * MS))
+    end_ns = start_ns + 10 * MS
+    energy = cut(samples, start_ns, end_ns, spec)
+    error_j = energy.energy_j - waveform.energy_j(start_ns, end_ns)
+    bound = 4.0 if full else 8.0
+    assert abs(error_j) <= bound * energy.standard_uncertainty_j + 2e-3 * energy.energy_j * (not full) + 1e-9
+
+
+@given(st.integers(5 * MS, 40 * MS), st.integers(0, 199_999), st.integers(45 * MS, 55 * MS))
+def test_adjacent_windows_add_up(first_ns: int, phase_ns: int, start_ns: int) -> None:
+    samples = sampled(BURST, PERFECT, phase_ns)
+    middle_ns, end_ns = start_ns + first_ns, start_ns + first_ns + 30 * MS
+    parts = cut(samples, start_ns, middle_ns, PERFECT).energy_j + cut(samples, middle_ns, end_ns, PERFECT).energy_j
+    assert parts == pytest.approx(cut(samples, start_ns, end_ns, PERFECT).energy_j, rel=1e-9)
+
+
+@given(st.integers(-2 * MS, 2 * MS))
+def test_a_padded_cut_does_not_feel_the_clock(shift_ns: int) -> None:
+    start_ns, end_ns = 100 * MS + shift_ns, 120 * MS + shift_ns
+    energy = cut(
+        sampled(BURST, PERFECT), start_ns, end_ns, PERFECT, clock_uncertainty_s=1e-3, pad_s=5e-3, guard_s=4e-2
+    )
+    assert energy.energy_j == pytest.approx(0.32, rel=1e-6)
+    assert energy.baseline_power_w == pytest.approx(4.0)
+    assert energy.idle_subtracted_j == pytest.approx(0.24, rel=1e-6)
+    assert energy.budget_j["clock"] < 1e-6
+
+
+def test_a_plain_cut_feels_the_clock_as_it_says() -> None:
+    spec, samples = PERFECT, sampled(BURST, PERFECT)
+    energy = cut(samples, 110 * MS, 125 * MS, spec, clock_uncertainty_s=5e-4)
+    late, early = (cut(samples, t + 110 * MS, t + 125 * MS, spec).energy_j for t in (MS // 2, -MS // 2))
+    assert energy.budget_j["clock"] == pytest.approx(abs(late - early) / 2, rel=0.05)
+
+
+def test_gain_and_offset_scale_as_stated() -> None:
+    spec = replace(PERFECT, gain_standard_uncertainty=0.01, offset_standard_uncertainty_w=0.1)
+    energy = cut(CONSTANT, 100 * MS, 200 * MS, spec)
+    assert energy.budget_j["gain"] == pytest.approx(0.01)
+    assert energy.budget_j["offset"] == pytest.approx(0.01)
+    assert energy.standard_uncertainty_j == pytest.approx(0.01 * math.sqrt(2))
+
+
+def test_the_offset_is_not_in_what_idle_is_taken_off() -> None:
+    spec = replace(PERFECT, offset_standard_uncertainty_w=1.0)
+    energy = cut(sampled(BURST, PERFECT), 100 * MS, 120 * MS, spec, pad_s=5e-3, guard_s=4e-2)
+    assert energy.standard_uncertainty_j > 0.019
+    assert energy.idle_subtracted_standard_uncertainty_j is not None
+    assert energy.idle_subtracted_standard_uncertainty_j < 1e-3
+
+
+def test_steady_power_shares_one_rounding_error_and_a_ramp_has_many() -> None:
+    spec = replace(PERFECT, power_lsb_w=0.5)
+    steady = cut(CONSTANT, 100 * MS, 300 * MS, spec)
+    ramp = cut(sampled(Waveform([Segment(0.5, 0.0, 50.0)]), PERFECT), 100 * MS, 300 * MS, spec)
+    assert steady.budget_j["quantisation"] == pytest.approx(0.5 / math.sqrt(12) * 0.2, rel=0.01)
+    assert ramp.budget_j["quantisation"] < steady.budget_j["quantisation"] / 5
+
+
+def test_a_window_too_short_names_the_shortest_and_the_repetitions() -> None:
+    with pytest.raises(WindowTooShort, match="perfect meter, which needs 5 ms; repeat .* 3 times") as caught:
+        cut(CONSTANT, 100 * MS, 102 * MS, PERFECT)
+    assert (caught.value.shortest_s, caught.value.repetitions) == (5e-3, 3)
+
+
+@pytest.mark.parametrize(("start_ms", "end_ms"), [(-5, 20), (480, 520), (900, 950)])
+def test_a_window_that_leaves_the_trace_is_refused(start_ms: int, end_ms: int) -> None:
+    with pytest.raises(TraceIncomplete, match="perfect meter"):
+        cut(CONSTANT, start_ms * MS, end_ms * MS, PERFECT)
+
+
+def test_an_empty_trace_is_refused() -> None:
+    with pytest.raises(TraceIncomplete):
+        cut(Samples.empty(), 0, 10 * MS, PERFECT)
+
+
+@given(st.integers(510, 570), st.integers(1, 4))
+def test_a_few_lost_samples_widen_the_uncertainty(first: int, count: int) -> None:
+    whole = sampled(BURST, PERFECT)
+    # The burst starts at sample 500: 20 ms on, 100 samples.
+    energy = cut(without(whole, first, count), 90 * MS, 130 * MS, PERFECT)
+    complete = cut(whole, 90 * MS, 130 * MS, PERFECT)
+    assert energy.present == pytest.approx(1 - count / 200, abs=1e-3)
+    assert energy.standard_uncertainty_j > complete.standard_uncertainty_j
+    assert energy.budget_j["missing"] > 0
+    assert abs(energy.energy_j - complete.energy_j) < 2 * energy.standard_uncertainty_j
+
+
+def test_a_lost_sample_is_not_closed_up() -> None:
+    energy = cut(without(CONSTANT, 700, 5), 100 * MS, 200 * MS, PERFECT)
+    assert energy.energy_j == pytest.approx(1.0, rel=1e-9)
+    assert energy.present == pytest.approx(0.99, abs=1e-3)
+
+
+@pytest.mark.parametrize("lost", [[(700, 30)], [(600 + 8 * burst, 2) for burst in range(40)]])
+def test_too_many_lost_samples_are_refused(lost: list[tuple[int, int]]) -> None:
+    trace = CONSTANT
+    for first, count in reversed(lost):
+        trace = without(trace, first, count)
+    with pytest.raises(TraceIncomplete, match="lost .* measure again"):
+        cut(trace, 100 * MS, 200 * MS, PERFECT)
+
+
+def test_pads_need_guards_and_one_channel_is_cut_at_a_time() -> None:
+    with pytest.raises(ValueError, match="guard_s"):
+        cut(CONSTANT, 100 * MS, 200 * MS, PERFECT, pad_s=0.01)
+    two = replace(CONSTANT, channel=(CONSTANT.index % 2).astype(np.uint8))
+    with pytest.raises(ValueError, match="of_channel"):
+        cut(two, 100 * MS, 200 * MS, PERFECT)
