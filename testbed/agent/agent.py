@@ -31,7 +31,7 @@ class Agent:
         self._tasks: dict[str, Task] = {}
         self._loaded: dict[str, Model] = {}
         self._sessions: dict[tuple[str, str, str], Session] = {}
-        self._actions: list[Action] = []
+        self._actions: tuple[Action, ...] = ()
         self._policies: dict[str, Policy] = {}
         self._estimator: Estimator | None = None
         self._decided: dict[str, tuple[State, Action]] = {}
@@ -93,7 +93,7 @@ class Agent:
 
     def actions(self, actions: list[dict[str, Any]]) -> None:
         """The actions policies choose among."""
-        self._actions = [Action(**action) for action in actions]
+        self._actions = tuple(Action(**action) for action in actions)
 
     def calibrate(self, records: list[dict[str, Any]], idle_power_w: float) -> None:
         """Fit the on-board estimator to metered trials."""
@@ -239,7 +239,7 @@ class Agent:
         """What the clairvoyant would pick now, and the true means of its pick and of `action`."""
         if not isinstance(self._board, Simulated):
             return None
-        candidates = self._actions if action in self._actions else [*self._actions, action]
+        candidates = self._actions if action in self._actions else (*self._actions, action)
         means = dict(zip(candidates, self._board.true_means(task, candidates), strict=True))
         best = choose(task, {candidate: means[candidate] for candidate in self._actions})
         verdict = score(task, means, action)
