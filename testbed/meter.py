@@ -30,7 +30,6 @@ PAD = 1 / 3
 TRACE_TIMEOUT_S = 3.0
 """how long the trace may lag behind a trial's end"""
 REOPENINGS = 5
-REOPENING_PAUSE_S = 1.0
 WARM_UP_S = 1.0
 """trace that must be there before the first trial: it settles the fit of the meter's clock"""
 
@@ -38,8 +37,10 @@ WARM_UP_S = 1.0
 class Meter:
     """A context manager: it owns the monitor while it is entered."""
 
-    def __init__(self, monitor: PowerMonitor) -> None:
+    def __init__(self, monitor: PowerMonitor, reopening_pause_s: float = 1.0) -> None:
+        """`reopening_pause_s` is the time between two attempts to find a monitor that vanished."""
         self._monitor = monitor
+        self._reopening_pause_s = reopening_pause_s
         self._owned = ExitStack()
         self._taken_until_ns = -(2**63)
 
@@ -89,7 +90,7 @@ class Meter:
                 _log.warning("%s is not back yet: %s", self.spec.name, still)
                 self._owned.close()
                 error = still
-                time.sleep(REOPENING_PAUSE_S)
+                time.sleep(self._reopening_pause_s)
         raise BenchError(f"{error}; look at the meter's cable and supply, then resume the run")
 
     def energy(self, marks: Marks, guard_s: float, busy_s: float) -> Energy:
