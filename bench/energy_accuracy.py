@@ -150,7 +150,6 @@ def bridge(nursery: Nursery, supply: Path, seed: int, specimen: Specimen) -> Rig
         ("ina226", 15.0, 0.02, 0.001, 10e-6, 5.0, 40.0),
     )[seed % 2]
     shunt_limit = 0.001
-    request_ms, reply_ms = specimen.random.uniform(0.1, 0.6, 2)
     far_end = nursery.meter(
         "bridge",
         {
@@ -163,11 +162,10 @@ def bridge(nursery: Nursery, supply: Path, seed: int, specimen: Specimen) -> Rig
             "bus-gain-error": specimen.within(gain_limit),
             "offset-v": specimen.within(offset_limit_v),
             "drift-ppm": specimen.random.uniform(-2000.0, 2000.0),
-            "latency-ms": request_ms + reply_ms,
+            "latency-ms": specimen.random.uniform(0.1, 0.6),
             "jitter-ms": specimen.random.uniform(0.1, 1.0),
             "clock-offset-s": 2**32 * 4e-6 - 0.8,
         },
-        request_ns=round(request_ms * 1e6),
     )
     return Rig(
         far_end,

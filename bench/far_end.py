@@ -30,7 +30,7 @@ class Nursery:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._stack.close()
 
-    def meter(self, program: str, options: Mapping[str, object], request_ns: int = 0) -> FarEnd:
+    def meter(self, program: str, options: Mapping[str, object]) -> FarEnd:
         """The far end that `python -m testbed.virtual.meters.<program> --stepped` is, with these options."""
         arguments = ["--stepped", *(f"--{name}={value}" for name, value in options.items())]
         order = json.dumps([f"testbed.virtual.meters.{program}", arguments])
@@ -39,7 +39,7 @@ class Nursery:
         socket.send_fds(self._orders, [order.encode()], [stdin, stdout])
         os.close(stdin)
         os.close(stdout)
-        return FarEnd(os.fdopen(commands, "w", buffering=1), os.fdopen(answers), request_ns)
+        return FarEnd(os.fdopen(commands, "w", buffering=1), os.fdopen(answers))
 
 
 class FarEnd:
@@ -47,15 +47,12 @@ class FarEnd:
 
     `clock` is the controller's clock, which begins at 0 and stands still between calls. While a driver waits for an
     answer every look at it lets the world walk on; once the owner lets time pass by `advance`, only a glance goes by.
-    Commands take `request_ns` to the meter: the controller's clock reads that much less than the world's, so that what
-    is sent at a moment of it arrives `request_ns` later; the emulator's own latency must be longer by as much.
     """
 
-    def __init__(self, commands: IO[str], answers: IO[str], request_ns: int) -> None:
+    def __init__(self, commands: IO[str], answers: IO[str]) -> None:
         self._commands, self._answers = commands, answers
-        self._request_ns = request_ns
         self.now_ns = 0
-        """the world's time"""
+        """the world's time, and the controller's"""
         self.walks = True
         """whether a look at the clock moves the meter"""
 
@@ -76,7 +73,7 @@ class FarEnd:
             self.advance(WALK_NS)
         else:
             self.now_ns += GLANCE_NS
-        return self.now_ns - self._request_ns
+        return self.now_ns
 
     def advance(self, step_ns: int) -> None:
         """Let time pass: everything the meter delivers meanwhile is at the port afterwards."""

@@ -9,11 +9,10 @@ from math import log
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scheduler.choices import KnownActions, accurate
 from scheduler.contract import Action, Outcome, State, Task
-from scheduler.loglinear import POWER_SHARE, PRECISIONS, Drift, LogLinear, Prior, default_priors
+from scheduler.loglinear import POWER_SHARE, PRECISIONS, Array, Drift, LogLinear, Prior, default_priors
 
 _log = logging.getLogger(__name__)
 
@@ -61,12 +60,9 @@ class Bayesian:
         self._quantile, self._quantile_untried = (safe_set or SafeSet()).quantiles()
         self._exploration = exploration
         self._normal = np.random.Generator(np.random.PCG64(seed)).standard_normal
-        processors, slots = self.model.shape
-        self._group = np.zeros((processors, slots), np.intp)
-        self._at: dict[int, Action] = {}
-        for action, (p, slot) in self.model.place.items():
-            self._at[p * slots + slot] = action
-            self._group[p, slot] = p * len(PRECISIONS) + PRECISIONS.index(action.precision)
+        precision = [PRECISIONS.index(action.precision) for action in actions]
+        self._group = np.array(self.model.processor_of) * len(PRECISIONS) + precision
+        processors = len(self.model.processors)
         self._groups = processors * len(PRECISIONS)
         self._demands: dict[str, _Demand] = {}
         self._decisions = 0
@@ -80,65 +76,69 @@ class Bayesian:
     def select(self, state: State, actions: Sequence[Action]) -> Action:
         """The safe action of least sampled energy, or that of least sampled latency when none is safe."""
         demand = self._demand(state.task)
-        allowed = demand.allowed
+        limit = demand.limit
         if self._known.offer(actions) is not self._known.all:
-            allowed = self._only(state.task, actions)
+            limit = self._limit(state.task, actions)
         self._decisions += 1
         if max(self._failures):
-            allowed = self._awake(allowed)
-        means, variance = self.model.predict(state)
-        latency = means[:, 0]
-        slowest = latency + np.sqrt(variance + self.model.noise[:, None]) * demand.quantile
-        safe = allowed & (slowest <= demand.ln_qos)
-        if safe.any():
-            expected = np.where(safe, latency + means[:, 1], np.inf)
+            limit = self._awake(limit)
+        latency, power, variance = self.model.predict(state)
+        slowest = np.sqrt(variance + self.model.noise_of_actions)
+        slowest *= demand.quantile
+        slowest += latency
+        among = (slowest <= limit).nonzero()[0]
+        draws = self._normal(self._groups)
+        if among.size:
+            expected = (latency + power)[among]
             share = _ENERGY_SHARE
         else:
-            expected = np.where(allowed, latency, np.inf)
+            among = np.isfinite(limit).nonzero()[0]
+            expected = latency[among]
             share = 1.0
             self.unsafe_choices += 1
             _log.debug("no action is believed to meet the QoS of %s; taking the fastest", state.task.name)
-        draws = self._normal(self._groups)[self._group]
-        index = int((expected + self._exploration * share * np.sqrt(variance) * draws).argmin())
-        self.explored = index != int(expected.argmin())
-        return self._at[index]
+        spread = np.sqrt(variance[among])
+        spread *= draws[self._group[among]]
+        spread *= self._exploration * share
+        spread += expected
+        chosen = spread.argmin()
+        self.explored = bool(chosen != expected.argmin())
+        return self._known.actions[among[chosen]]
 
     def update(self, state: State, action: Action, outcome: Outcome) -> None:
         """Learn from an outcome.
 
         A target that gave no answer is left alone for 2 decisions, after the next failure for 4, and so on.
         """
-        self._known.index(action)
-        demand = self._demand(state.task)
-        p, slot = self.model.place[action]
+        index = self._known.index(action)
+        p = self.model.processor_of[index]
         if outcome.failed:
             self._failures[p] += 1
             self._rest_until[p] = self._decisions + min(2 ** self._failures[p], LONGEST_REST)
             return
         self._failures[p] = 0
         ln_latency = log(outcome.latency_s)
-        self.model.learn(state, action, ln_latency, log(outcome.energy_j) - ln_latency)
-        demand.quantile[self._group == self._group[p, slot]] = self._quantile
+        self.model.learn(state, index, ln_latency, log(outcome.energy_j) - ln_latency)
+        demand = self._demand(state.task)
+        if demand.quantile[index] != self._quantile:
+            demand.quantile[self._group == self._group[index]] = self._quantile
 
     def _demand(self, task: Task) -> _Demand:
         demand = self._demands.get(task.name)
         if demand is None:
-            quantile = np.full(self._group.shape, self._quantile_untried)
-            demand = self._demands[task.name] = _Demand(
-                self._only(task, self._known.actions), quantile, log(task.qos_s)
-            )
+            quantile = np.full(len(self._group), self._quantile_untried)
+            demand = self._demands[task.name] = _Demand(self._limit(task, self._known.actions), quantile)
         return demand
 
-    def _awake(self, allowed: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    def _awake(self, limit: Array) -> Array:
         resting = np.array(self._rest_until) >= self._decisions
-        awake = allowed & ~resting[:, None]
-        return awake if awake.any() else allowed
+        awake = np.where(resting[self.model.processor_of], -np.inf, limit)
+        return awake if np.isfinite(awake).any() else limit
 
-    def _only(self, task: Task, actions: Sequence[Action]) -> NDArray[np.bool_]:
-        allowed = np.zeros(self._group.shape, bool)
-        for action in accurate(task, actions):
-            allowed[self.model.place[action]] = True
-        return allowed
+    def _limit(self, task: Task, actions: Sequence[Action]) -> Array:
+        limit = np.full(len(self._group), -np.inf)
+        limit[[self._known.index(action) for action in accurate(task, actions)]] = log(task.qos_s)
+        return limit
 
 
 _ENERGY_SHARE = (1.0 + POWER_SHARE**2) ** 0.5
@@ -147,8 +147,9 @@ _ENERGY_SHARE = (1.0 + POWER_SHARE**2) ** 0.5
 
 @dataclass(slots=True)
 class _Demand:
-    """What a task asks of the grid of actions."""
+    """What a task asks of each action."""
 
-    allowed: NDArray[np.bool_]
-    quantile: NDArray[np.float64]
-    ln_qos: float
+    limit: Array
+    """ln(QoS); minus infinity where the action is not accurate enough"""
+    quantile: Array
+    """standard normal quantile at which the latency must be in time"""

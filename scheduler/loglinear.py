@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from scheduler.contract import REMOTE_TARGETS, Action, Network, State
 
 Array = NDArray[np.float64]
+Prediction = tuple[Array, Array, Array]
 
 WEIGHTS = (
     "level",
@@ -42,6 +43,8 @@ _CO_CPU, _VERY_WEAK = WEIGHTS.index("co_cpu"), WEIGHTS.index("very_weak")
 _SLOWNESS = WEIGHTS.index("slowness")
 _WALK = len(WEIGHTS)
 _SHARED = _WALK + 1
+_SLOW = len(PRECISIONS)
+_DIRECTIONS = _SLOW + 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +123,11 @@ _SETTLING = 0.05
 
 
 class LogLinear:
-    """Latency and power of all actions of a board.
+    """Latency and power of all actions of a board; an action is spoken of by its index among them.
 
-    Actions lie in a grid of `shape` (processors, slots); `place` says where each stands.
+    The actions of a processor differ in few directions only: their precision, ln(slowness) and its square. So a state
+    makes `_DIRECTIONS` rows of weights a processor, and all that is wanted of its actions follows from what the filter
+    says of those.
     """
 
     def __init__(self, actions: Sequence[Action], priors: Sequence[Prior], drift: Drift) -> None:
@@ -130,74 +135,81 @@ class LogLinear:
         self.processors = processors_of(actions)
         self._priors, self._drift = priors, drift
         self._processor = {name: i for i, name in enumerate(self.processors)}
-        members = [[action for action in actions if action.target == name] for name in self.processors]
-        slots = max(len(group) for group in members)
-        self.place = {action: (p, i) for p, group in enumerate(members) for i, action in enumerate(group)}
-        self.shape = len(members), slots
-        self._span = np.zeros((*self.shape, _BASIS))
-        for action, (p, i) in self.place.items():
-            self._span[p, i] = _coefficients(action, members[p])
-        self._squared = (self._span[:, :, :, None] * self._span[:, :, None, :]).reshape(*self.shape, -1)
+        self.processor_of = [self._processor[action.target] for action in actions]
+        self._members = [np.flatnonzero(np.equal(self.processor_of, p)) for p in range(len(priors))]
+        self._along = np.array([_coefficients(action, actions) for action in actions])
+        self._spans, self._squares = _spread(self._along, self.processor_of, len(priors))
         self._tasks: dict[str, Array] = {}
-        n = len(members)
-        self._beliefs = np.zeros((n, _SHARED + 2, _SHARED))
+        n = len(priors)
+        self._beliefs = np.zeros((n, _SHARED, _SHARED + 2))
         for p, prior in enumerate(priors):
             np.fill_diagonal(self._beliefs[p], np.add((*np.square(prior.deviation), self._stationary), 1e-12))
-            self._beliefs[p, _SHARED:, :_WALK] = prior.latency, prior.power
-        self._ceiling = self._beliefs[:, :_SHARED].diagonal(axis1=1, axis2=2).copy()
+            self._beliefs[p, :_WALK, _SHARED:] = np.transpose((prior.latency, prior.power))
+        self._ceiling = self._beliefs.diagonal(axis1=1, axis2=2).copy()
         self.noise = np.full(n, NOISE**2)
         """variance of ln(latency) of one trial, of each processor"""
+        self.noise_of_actions = np.full(len(actions), NOISE**2)
         self._outcomes = [0] * n
         self._cusum = [(0.0, 0.0)] * n
         self.alarms = 0
         """how often a processor was found to have changed"""
+        self._seen: tuple[State, Array, Prediction] | None = None
 
     @property
     def _stationary(self) -> float:
         reverting = 1.0 - self._drift.reversion**2
         return self._drift.walk_deviation**2 / reverting if reverting else 0.0
 
-    def predict(self, state: State) -> tuple[Array, Array]:
-        """Means of (ln latency, ln power), shape (processors, 2, slots), and the variance of the former's mean.
+    def predict(self, state: State) -> Prediction:
+        """ln(latency), ln(power) and the variance of the former's mean, each of shape (actions,).
 
         The variance of ln(power) is `POWER_SHARE`**2 of it. Neither holds the noise of a trial.
         """
-        basis = self._basis(state)
-        seen = self._beliefs @ basis
-        small = basis.transpose(0, 2, 1) @ seen[:, :-2]
-        variance = self._squared @ small.reshape(len(small), -1, 1)
-        return seen[:, -2:] @ self._span.transpose(0, 2, 1), variance[:, :, 0]
+        return self._look(state)[2]
 
-    def learn(self, state: State, action: Action, ln_latency: float, ln_power: float) -> None:
+    def learn(self, state: State, index: int, ln_latency: float, ln_power: float) -> None:
         """One outcome."""
-        p, slot = self.place[action]
-        x = self._basis(state)[p] @ self._span[p, slot]
-        beliefs = self._beliefs[p]
-        seen = beliefs @ x
+        _, seen, prediction = self._look(state)
+        self._seen = None
+        p = self.processor_of[index]
+        along = self._along[index] @ seen[p]
         noise = float(self.noise[p])
-        variance = float(x @ seen[:-2]) + noise
-        gain = seen[:-2] / variance
-        error = ln_latency - float(seen[-2])
-        seen[-2] = -error
-        seen[-1] -= ln_power
-        beliefs -= seen[:, None] * gain
+        variance = float(prediction[2][index]) + noise
+        error = ln_latency - float(along[-2])
+        gain = along[:-2] / variance
+        along[-2] = -error
+        along[-1] -= ln_power
+        self._beliefs[p] -= gain[:, None] * along
         surprise = min(error * error / variance, 9.0)
-        self.noise[p] = max(noise * (1.0 + _SETTLING * (surprise - 1.0)), LEAST_NOISE**2)
+        self.noise[p] = noise = max(noise * (1.0 + _SETTLING * (surprise - 1.0)), LEAST_NOISE**2)
+        self.noise_of_actions[self._members[p]] = noise
         self._age(p)
         self._watch(p, error / sqrt(variance))
+
+    def _look(self, state: State) -> tuple[State, Array, Prediction]:
+        """The state, the filter along its directions and what follows for the actions; kept until an outcome."""
+        if self._seen is None or self._seen[0] is not state:
+            basis = self._basis(state)
+            seen = basis @ self._beliefs
+            covariance = seen[:, :, :-2] @ basis.transpose(0, 2, 1)
+            latency, power = seen[:, :, -2:].reshape(-1, 2).T @ self._spans
+            self._seen = state, seen, (latency, power, self._squares @ covariance.ravel())
+        return self._seen
 
     def _age(self, p: int) -> None:
         drift, beliefs = self._drift, self._beliefs
         self._outcomes[p] += 1
         if drift.discount < 1.0 and self._outcomes[p] % _BATCH == 0:
-            covariance = beliefs[p, :-2]
+            covariance = beliefs[p, :, :-2]
             room = self._ceiling[p] / covariance.diagonal()
             swell = np.sqrt(np.minimum(np.maximum(room, 1.0), drift.discount**-_BATCH))
-            covariance *= swell
+            # Forgetting would let what rounding has made unlike on the two sides of the diagonal grow without bound.
+            covariance += covariance.T
+            covariance *= 0.5 * swell
             covariance *= swell[:, None]
         if drift.walk_deviation:
-            beliefs[:, :, _WALK] *= drift.reversion
             beliefs[:, _WALK] *= drift.reversion
+            beliefs[:, :, _WALK] *= drift.reversion
             beliefs[:, _WALK, _WALK] += drift.walk_deviation**2
 
     def _watch(self, p: int, residual: float) -> None:
@@ -210,64 +222,60 @@ class LogLinear:
         self._cusum[p] = up, down
 
     def _basis(self, state: State) -> Array:
-        """Directions in which the actions of each processor differ, shape (processors, weights, _BASIS).
-
-        The first holds all that they share in this state.
-        """
+        """Directions in which the actions of each processor lie in this state, shape (processors, _DIRECTIONS, weights):
+        one a precision, which holds all that its actions share, then the two of slowness."""
         basis = self._tasks.get(state.task.name)
         if basis is None:
             basis = self._meet(state.task.name, state.task.network)
-        basis[:, _CO_CPU, 0] = state.co_cpu
-        basis[:, _CO_CPU + 1, 0] = state.co_memory
+        basis[:, :_SLOW, _CO_CPU] = state.co_cpu
+        basis[:, :_SLOW, _CO_CPU + 1] = state.co_memory
         for target, rssi_dbm in (("cloud", state.rssi_dbm), ("edge", state.peer_rssi_dbm)):
             p = self._processor.get(target)
             if p is not None:
-                basis[p, _VERY_WEAK - 1, 0] = max(-55.0 - rssi_dbm, 0.0) / 10.0
-                basis[p, _VERY_WEAK, 0] = max(-70.0 - rssi_dbm, 0.0) / 10.0
+                basis[p, :_SLOW, _VERY_WEAK - 1] = max(-55.0 - rssi_dbm, 0.0) / 10.0
+                basis[p, :_SLOW, _VERY_WEAK] = max(-70.0 - rssi_dbm, 0.0) / 10.0
         return basis
 
     def _meet(self, name: str, network: Network) -> Array:
         """Make room for a new task's offsets, one a precision."""
         self._grow(len(PRECISIONS))
         for known, basis in self._tasks.items():
-            self._tasks[known] = np.pad(basis, ((0, 0), (0, len(PRECISIONS)), (0, 0)))
-        size = self._beliefs.shape[-1]
+            self._tasks[known] = np.pad(basis, ((0, 0), (0, 0), (0, len(PRECISIONS))))
+        size = self._beliefs.shape[1]
         layers = max(network.conv_layers + network.fc_layers + network.rc_layers, 1)
-        basis = np.zeros((len(self.processors), size, _BASIS))
-        basis[:, :3, 0] = 1.0, log(max(network.macs, 1) / 1e9), log(layers / 50.0)
-        basis[:, _WALK, 0] = 1.0
-        for column, precision in enumerate(PRECISIONS, start=1):
-            basis[:, size - len(PRECISIONS) + column - 1, column] = 1.0
+        basis = np.zeros((len(self.processors), _DIRECTIONS, size))
+        basis[:, :_SLOW, :3] = 1.0, log(max(network.macs, 1) / 1e9), log(layers / 50.0)
+        basis[:, :_SLOW, _WALK] = 1.0
+        for row, precision in enumerate(PRECISIONS):
+            basis[:, row, size - len(PRECISIONS) + row] = 1.0
             if precision in WEIGHTS:
-                basis[:, WEIGHTS.index(precision), column] = 1.0
-        basis[:, _SLOWNESS, -2] = basis[:, _SLOWNESS + 1, -1] = 1.0
+                basis[:, row, WEIGHTS.index(precision)] = 1.0
+        basis[:, _SLOW, _SLOWNESS] = basis[:, _SLOW + 1, _SLOWNESS + 1] = 1.0
         self._tasks[name] = basis
         return basis
 
     def _grow(self, more: int) -> None:
-        covariance, weights = self._beliefs[:, :-2], self._beliefs[:, -2:]
-        room = ((0, 0), (0, more), (0, more))
-        covariance, weights = np.pad(covariance, room), np.pad(weights, ((0, 0), (0, 0), (0, more)))
+        size = self._beliefs.shape[1]
         self._ceiling = np.pad(self._ceiling, ((0, 0), (0, more)))
+        grown = np.zeros((len(self.processors), size + more, size + more + 2))
+        grown[:, :size, :size] = self._beliefs[:, :, :size]
+        grown[:, :size, -2:] = self._beliefs[:, :, -2:]
         for p, prior in enumerate(self._priors):
-            self._ceiling[p, -more:] = prior.offset_deviation**2
-            covariance[p, range(-more, 0), range(-more, 0)] = prior.offset_deviation**2
-        self._beliefs = np.concatenate((covariance, weights), axis=1)
+            self._ceiling[p, size:] = prior.offset_deviation**2
+            np.fill_diagonal(grown[p, size:, size:], prior.offset_deviation**2)
+        self._beliefs = grown
 
     def beliefs(self) -> dict[str, Prior]:
         """Processor -> its shared weights as they stand, to start another board from."""
         return {
             name: replace(
                 self._priors[p],
-                latency=tuple(self._beliefs[p, -2, :_WALK].tolist()),
-                power=tuple(self._beliefs[p, -1, :_WALK].tolist()),
+                latency=tuple(self._beliefs[p, :_WALK, -2].tolist()),
+                power=tuple(self._beliefs[p, :_WALK, -1].tolist()),
                 deviation=tuple(np.sqrt(self._beliefs[p].diagonal()[:_WALK]).tolist()),
             )
             for p, name in enumerate(self.processors)
         }
-
-
-_BASIS = 1 + len(PRECISIONS) + 2
 
 
 def processors_of(actions: Sequence[Action]) -> tuple[str, ...]:
@@ -280,8 +288,19 @@ def default_priors(actions: Sequence[Action]) -> list[Prior]:
     return [REMOTE_PRIOR if name in REMOTE_TARGETS else BOARD_PRIOR for name in processors_of(actions)]
 
 
-def _coefficients(action: Action, members: Sequence[Action]) -> list[float]:
+def _coefficients(action: Action, actions: Sequence[Action]) -> list[float]:
     slowness = 0.0
     if action.frequency_hz is not None:
-        slowness = log(max(other.frequency_hz or 0.0 for other in members) / action.frequency_hz)
-    return [1.0, *(float(action.precision == precision) for precision in PRECISIONS), slowness, slowness**2]
+        top_hz = max(other.frequency_hz or 0.0 for other in actions if other.target == action.target)
+        slowness = log(top_hz / action.frequency_hz)
+    return [*(float(action.precision == precision) for precision in PRECISIONS), slowness, slowness**2]
+
+
+def _spread(along: Array, processor_of: Sequence[int], processors: int) -> tuple[Array, Array]:
+    """Matrices that take the directions of all processors to the actions at once: their means, their variances."""
+    spans = np.zeros((processors, _DIRECTIONS, len(along)))
+    squares = np.zeros((len(along), processors, _DIRECTIONS, _DIRECTIONS))
+    for i, (coefficients, p) in enumerate(zip(along, processor_of, strict=True)):
+        spans[p, :, i] = coefficients
+        squares[i, p] = np.outer(coefficients, coefficients)
+    return spans.reshape(-1, len(along)), squares.reshape(len(along), -1)

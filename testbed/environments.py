@@ -1,23 +1,47 @@
 """The paper's execution environments, by their names (Kim & Wu, MICRO 2020, as recalled).
 
 The paper gives them in words; the numbers are this testbed's. Signals: -58 dBm is regular, -82 dBm weak (the paper's
-edge is -80 dBm); D3's spread reaches across that edge.
+edge is -80 dBm); D3's spread reaches across that edge. Co-runners are fractions of the CPU and of memory bandwidth: a
+music player decodes a little now and then, a browser loads, scrolls and rests, D4 has the user turn from one to another.
 """
 
 from __future__ import annotations
 
 from difflib import get_close_matches
 
+import numpy as np
+
+from testbed.arena.contract import Moment
 from testbed.config import CoRunner, Environment
 from testbed.errors import BenchError
+
+SIGNAL_RANGE_DBM = (-85.0, -50.0)
+"""the range the measured goodput table covers"""
+
+_QUIET = CoRunner()
+_MUSIC = [CoRunner(cpu=0.04, memory=0.02), CoRunner(cpu=0.08, memory=0.04), CoRunner(cpu=0.15, memory=0.06)]
+_BROWSER = [
+    CoRunner(cpu=0.06, memory=0.05),
+    CoRunner(cpu=0.2, memory=0.15),
+    CoRunner(cpu=0.4, memory=0.3),
+    CoRunner(cpu=0.65, memory=0.45),
+]
+_BUSY_CPU, _BUSY_MEMORY = CoRunner(cpu=0.75, memory=0.2), CoRunner(cpu=0.2, memory=0.75)
 
 ENVIRONMENTS = {
     environment.name: environment
     for environment in (
         Environment(name="S1"),
-        Environment(name="S2", co_runner=CoRunner(cpu=0.75, memory=0.2)),
+        Environment(name="S2", co_runner=_BUSY_CPU),
+        Environment(name="S3", co_runner=_BUSY_MEMORY),
         Environment(name="S4", rssi_dbm=-82.0),
+        Environment(name="S5", peer_rssi_dbm=-82.0),
+        Environment(name="D1", co_runner=_MUSIC),
+        Environment(name="D2", co_runner=_BROWSER),
         Environment(name="D3", rssi_dbm=-68.0, rssi_std_db=9.0),
+        Environment(
+            name="D4", co_runner=[_QUIET, _MUSIC[1], _BROWSER[2], _BUSY_CPU, _BUSY_MEMORY], dwell_trials=20.0
+        ),
     )
 }
 
@@ -31,3 +55,26 @@ def resolve_environment(named: str | Environment) -> Environment:
     near = get_close_matches(named, ENVIRONMENTS, n=1)
     hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(ENVIRONMENTS)}; or spell one out"
     raise BenchError(f"environment '{named}' is unknown; {hint}")
+
+
+def moments(environment: Environment, trials: int, random: np.random.Generator) -> list[Moment]:
+    """What surrounds the board in each trial; signals in whole dBm, as a radio tells them."""
+    signal_dbm = np.full(trials, environment.rssi_dbm)
+    if environment.rssi_std_db:
+        signal_dbm = random.normal(environment.rssi_dbm, environment.rssi_std_db, trials).clip(*SIGNAL_RANGE_DBM)
+    return [
+        Moment(load.cpu, load.memory, dbm, environment.peer_rssi_dbm)
+        for load, dbm in zip(_loads(environment, trials, random), signal_dbm.round().tolist(), strict=True)
+    ]
+
+
+def _loads(environment: Environment, trials: int, random: np.random.Generator) -> list[CoRunner]:
+    """A chain that leaves its state with probability 1 / dwell_trials, for any of the others."""
+    states = environment.co_runner
+    if isinstance(states, CoRunner):
+        return [states] * trials
+    if len(states) < 2:
+        return states * trials
+    leaves = random.random(trials) < 1.0 / environment.dwell_trials
+    steps = np.where(leaves, random.integers(1, len(states), trials), 0)
+    return [states[i] for i in (random.integers(len(states)) + steps.cumsum()) % len(states)]

@@ -36,9 +36,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 _errors = Console(stderr=True, soft_wrap=True, highlight=False)
-_screen = Console(highlight=False)
-_NARROWEST = 100
-"""columns of a table that goes to a file or a pipe"""
+_PIPE_COLUMNS = 110
+"""width of what goes to a file or a pipe"""
+_screen = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_COLUMNS)
 
 BenchFile = Annotated[Path, typer.Option("--bench", help="The bench file: everything on the table.")]
 RunFolder = Annotated[Path, typer.Argument(help="A run folder, as `testbed run` makes it.")]

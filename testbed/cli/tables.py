@@ -53,7 +53,7 @@ def _energy(row: Mapping[str, Any]) -> str:
         return "no answer" if row["failed"] == row["trials"] else "not measured"
     if low_j is None or high_j is None:
         return f"{energy_j * 1e3:.4g}"
-    return f"{energy_j * 1e3:.4g} ± {(high_j - low_j) / 2 * 1e3:.2g}"
+    return f"{energy_j * 1e3:.4g} ± {_rounded((high_j - low_j) / 2 * 1e3)}"
 
 
 def _times(value: float | None, low: float | None, high: float | None) -> str:
@@ -61,7 +61,12 @@ def _times(value: float | None, low: float | None, high: float | None) -> str:
         return _UNKNOWN
     if low is None or high is None or low == high:
         return f"{value:.3g}x"
-    return f"{value:.3g}x ± {(high - low) / 2:.1g}"
+    return f"{value:.3g}x ± {_rounded((high - low) / 2)}"
+
+
+def _rounded(value: float) -> str:
+    """Two digits, never an exponent."""
+    return f"{float(f'{value:.2g}'):g}"
 
 
 def _percent(share: float | None) -> str:

@@ -58,7 +58,12 @@ class Environment(Strict):
     rssi_dbm: Dbm = Field(default=-58.0, ge=-90, le=-30)
     rssi_std_db: float = Field(default=0.0, ge=0, le=20)
     """standard deviation of the signal from trial to trial, Gaussian and kept within -85..-50 dBm"""
-    co_runner: CoRunner = CoRunner()
+    peer_rssi_dbm: Dbm = Field(default=-58.0, ge=-90, le=-30)
+    """signal towards the connected edge device"""
+    co_runner: CoRunner | list[CoRunner] = CoRunner()
+    """one that stays as it is, or the states between which one changes at random"""
+    dwell_trials: float = Field(default=5.0, ge=1)
+    """mean number of trials that a changing co-runner stays in a state"""
 
 
 class PolicyUse(Strict):

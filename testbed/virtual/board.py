@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from scheduler.contract import REMOTE_TARGETS
 from testbed.agent.contract import Clock, CoRun, Identity, Model, Observed, Setting, Telemetry
 from testbed.virtual import silicon
 from testbed.virtual.air import Air
@@ -24,6 +24,7 @@ from testbed.virtual.processor import VirtualTarget
 from testbed.virtual.radio import Radio
 from testbed.virtual.rail import Rail
 from testbed.virtual.supply import SupplyReader
+from testbed.virtual.telemetry import read_load, read_signal
 from testbed.virtual.thermal import Thermal
 from testbed.virtual.truth import Present, Truth
 
@@ -32,10 +33,6 @@ REGULAR_AIR = Air(rssi_dbm=-58.0, rate_up_bps=49e6, rate_down_bps=49e6, delay_s=
 """until `set_air`: the regular signal of the suite's environments, on 802.11n HT40"""
 STEP_TOLERANCE_HZ = 1e3
 """how far a frequency asked for may lie from a step: cpufreq counts in kHz"""
-SIGNAL_NOISE_DB = 1.5
-"""standard deviation of a reading of the signal"""
-LOAD_NOISE = (0.003, 0.03)
-"""standard deviation of a reading of a load: a fixed part, and one relative to it"""
 TEMPERATURE_STEP_C = 0.5
 
 
@@ -74,8 +71,8 @@ class VirtualBoard:
         self._config = config
         self._seeds = np.random.SeedSequence(config.seed)
         self._random, self._sensor = (np.random.default_rng(seed) for seed in self._seeds.spawn(2))
-        self._air = REGULAR_AIR
-        self._radios: list[Radio] = []
+        self._airs = dict.fromkeys(REMOTE_TARGETS, REGULAR_AIR)
+        self._radios: dict[str, Radio] = {}
         self._co_run = IDLE
         self._set_hz: dict[str, float] = {}
         self._thermal = Thermal(self.profile.cooling, config.ambient_c, self.profile.idle_w)
@@ -135,10 +132,10 @@ class VirtualBoard:
         """Noisy and quantised, as a board's own readings are: to 1 % of load, 1 dBm of signal, half a degree."""
         self._live()
         return Telemetry(
-            co_cpu=self._read_load(self._co_run.cpu),
-            co_memory=self._read_load(self._co_run.memory),
-            rssi_dbm=self._read_signal(),
-            peer_rssi_dbm=self._read_signal(),
+            co_cpu=float(read_load(self._sensor, self._co_run.cpu)),
+            co_memory=float(read_load(self._sensor, self._co_run.memory)),
+            rssi_dbm=float(read_signal(self._sensor, self._airs["cloud"].rssi_dbm)),
+            peer_rssi_dbm=float(read_signal(self._sensor, self._airs["edge"].rssi_dbm)),
             temperature_c=round(self._thermal.temperature_c / TEMPERATURE_STEP_C) * TEMPERATURE_STEP_C,
             throttled=self._thermal.throttled,
         )
@@ -153,12 +150,19 @@ class VirtualBoard:
         self._rail.set_base(self._base_w())
         return load
 
-    def set_air(self, condition: Mapping[str, float]) -> Mapping[str, float]:
-        """Put the radio under a condition, the fields of `air.Air`. Raises TypeError for a wrong or missing one."""
-        self._air = Air(**condition)
-        for radio in self._radios:
-            radio.set_air(self._air)
-        return asdict(self._air)
+    def set_air(self, condition: Mapping[str, float], target: str | None = None) -> Mapping[str, float]:
+        """Put the way to a remote target, or to all of them, under a condition: the fields of `air.Air`.
+
+        Raises TypeError for a wrong or missing field, ValueError for a target that is not remote.
+        """
+        if target is not None and target not in REMOTE_TARGETS:
+            raise ValueError(f"no air lies between the board and {target!r}; it lies before {sorted(REMOTE_TARGETS)}")
+        air = Air(**condition)
+        for each in REMOTE_TARGETS if target is None else (target,):
+            self._airs[each] = air
+            if each in self._radios:
+                self._radios[each].set_air(air)
+        return asdict(air)
 
     def know(self, model: Model) -> None:
         """Remember what a model asks of processors and of the network."""
@@ -168,8 +172,8 @@ class VirtualBoard:
         """Where the board's applications find the server at `url`: behind a radio of this board."""
         self.true_means.give_up_after(target, patience_s)
         seed = int(self._seeds.spawn(1)[0].generate_state(1)[0])
-        radio = self._open.enter_context(Radio(url, self.profile.radio, self._play_radio, self._air, seed))
-        self._radios.append(radio)
+        radio = self._open.enter_context(Radio(url, self.profile.radio, self._play_radio, self._airs[target], seed))
+        self._radios[target] = radio
         return radio.url
 
     def true_energy_j(self, start_ns: int, end_ns: int) -> float:
@@ -208,7 +212,7 @@ class VirtualBoard:
 
     def _present(self) -> Present:
         self._live()
-        return Present(self._co_run, self._thermal.temperature_c, self._thermal.throttled, self._air)
+        return Present(self._co_run, self._thermal.temperature_c, self._thermal.throttled, self._airs)
 
     def _base_w(self) -> float:
         return silicon.base_power_w(self.profile, self._co_run, self._thermal.temperature_c)
@@ -223,10 +227,3 @@ class VirtualBoard:
             self._thermal.advance(duration_s, mean_w)
             self._lived_ns, self._lived_extra_j = now_ns, extra_j
             self._rail.set_base(self._base_w())
-
-    def _read_load(self, load: float) -> float:
-        deviation = math.hypot(LOAD_NOISE[0], LOAD_NOISE[1] * load)
-        return round(min(1.0, max(0.0, self._sensor.normal(load, deviation))), 2)
-
-    def _read_signal(self) -> float:
-        return float(round(self._sensor.normal(self._air.rssi_dbm, SIGNAL_NOISE_DB)))

@@ -17,7 +17,7 @@ from statistics import NormalDist
 from types import MappingProxyType
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from testbed.agent.contract import CoRun
 from testbed.virtual.networks import ATTENTION, DENSE, INVERTED, SEPARABLE, Work
@@ -58,6 +58,25 @@ class Draws:
     stall_s: NDArray[np.float64]
 
 
+def fates(
+    random: np.random.Generator,
+    deviation: ArrayLike,
+    probability: ArrayLike,
+    least_s: ArrayLike,
+    shape: ArrayLike,
+    size: tuple[int, ...],
+) -> Draws:
+    """Fates independent of each other, of inferences alike or, where the arguments are arrays, each of its own law.
+
+    `deviation` is that of log latency; the rest are the fields of `Stalls`.
+    """
+    deviation = np.asarray(deviation, np.float64)
+    factor = np.exp(deviation * random.standard_normal(size) - 0.5 * deviation**2)
+    stalled = random.random(size) < probability
+    length_s = least_s * (1.0 - random.random(size)) ** (-1.0 / np.asarray(shape, np.float64))
+    return Draws(factor, np.where(stalled, length_s, 0.0))
+
+
 @dataclass(frozen=True, slots=True)
 class Inference:
     """The law of one network on one processor under one load: everything but chance."""
@@ -83,10 +102,8 @@ class Inference:
 
     def draw(self, random: np.random.Generator, size: int) -> Draws:
         """`size` fates, independent of each other."""
-        factor = np.exp(self.deviation * random.standard_normal(size) - 0.5 * self.deviation**2)
-        stalled = random.random(size) < self.stalls.probability
-        length_s = self.stalls.least_s * (1.0 - random.random(size)) ** (-1.0 / self.stalls.shape)
-        return Draws(factor, np.where(stalled, length_s, 0.0))
+        stalls = self.stalls
+        return fates(random, self.deviation, stalls.probability, stalls.least_s, stalls.shape, (size,))
 
     def latency_s(self, draws: Draws) -> NDArray[np.float64]:
         """Latency of each."""

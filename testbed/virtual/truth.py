@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scheduler.contract import REMOTE_TARGETS, Action, Means, Task
 from testbed.agent.contract import CoRun
 from testbed.virtual import silicon
-from testbed.virtual.air import Air, round_trip
+from testbed.virtual.air import Air, Seconds, round_trip
 from testbed.virtual.machines import MACHINES
 from testbed.virtual.networks import Work
 from testbed.virtual.profile import Profile
@@ -38,7 +38,8 @@ class Present:
     co_run: CoRun
     temperature_c: float
     throttled: bool
-    air: Air
+    airs: Mapping[str, Air]
+    """remote target -> the air on the way to it"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ class Truth:
         request = self._request_of(task.network.name)
         base_w = silicon.base_power_w(self._profile, present.co_run, present.temperature_c)
         if action.target in REMOTE_TARGETS:
-            return self._remote(task, action, request, present.air, base_w)
+            return self._remote(task, action, request, present.airs[action.target], base_w)
         law = self._law(
             action.target,
             request.work[action.precision],
@@ -116,18 +117,44 @@ class Truth:
         return Means(base_w * trip.latency_s + extra_j, trip.latency_s, p_qos)
 
 
+@dataclass(frozen=True, slots=True)
+class Trips:
+    """Requests to a remote target as the board's client lives through them, each of shape (size,)."""
+
+    transmit_s: Seconds
+    receive_s: Seconds
+    latency_s: Seconds
+    """never more than the client's patience"""
+
+
+def trips(
+    random: np.random.Generator,
+    air: Air,
+    machine: str,
+    macs: int,
+    precision: str,
+    up_bytes: int,
+    down_bytes: int,
+    patience_s: float,
+    size: int,
+) -> Trips:
+    """Draw `size` requests, independent of each other; one that outlasts `patience_s` is given up."""
+    service_s = MACHINES[machine].service_s(random, macs, precision, size)
+    drawn = round_trip(random, air, up_bytes, down_bytes, service_s, size)
+    transmit_s = np.minimum(drawn.transmit_s, patience_s)
+    answered_s = np.minimum(transmit_s + drawn.wait_s, patience_s)
+    latency_s = np.minimum(answered_s + drawn.receive_s, patience_s)
+    return Trips(transmit_s, latency_s - answered_s, latency_s)
+
+
 def _trip(
     air: Air, machine: str, macs: int, precision: str, up_bytes: int, down_bytes: int, patience_s: float
 ) -> _Trip:
     random = np.random.default_rng(SEED)
-    service_s = MACHINES[machine].service_s(random, macs, precision, DRAWS)
-    drawn = round_trip(random, air, up_bytes, down_bytes, service_s, DRAWS)
-    transmit_s = np.minimum(drawn.transmit_s, patience_s)
-    answered_s = np.minimum(transmit_s + drawn.wait_s, patience_s)
-    latency_s = np.minimum(answered_s + drawn.receive_s, patience_s)
+    drawn = trips(random, air, machine, macs, precision, up_bytes, down_bytes, patience_s, DRAWS)
     return _Trip(
-        transmit_s=float(transmit_s.mean()),
-        receive_s=float((latency_s - answered_s).mean()),
-        latency_s=float(latency_s.mean()),
-        latencies_s=np.sort(latency_s),
+        transmit_s=float(drawn.transmit_s.mean()),
+        receive_s=float(drawn.receive_s.mean()),
+        latency_s=float(drawn.latency_s.mean()),
+        latencies_s=np.sort(drawn.latency_s),
     )
