@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import select
 import signal
+import socket
 import sys
 from types import FrameType
 
@@ -16,13 +19,29 @@ def run(server: InferenceServer) -> None:
     A parent that dies closes the pipe, and takes the server with it.
     """
     signal.signal(signal.SIGTERM, _leave)
-    try:
-        with server:
-            print(json.dumps({"url": server.url}), flush=True)  # noqa: T201 - the ready line
-            while sys.stdin.buffer.readline(4096):
-                pass
-    except KeyboardInterrupt:
-        return
+    woken, waker = socket.socketpair()
+    with woken, waker:
+        # A signal that comes just before a blocking read would wait for the read to end: watch for it beside stdin.
+        waker.setblocking(False)
+        previous = signal.set_wakeup_fd(waker.fileno())
+        try:
+            with server:
+                print(json.dumps({"url": server.url}), flush=True)  # noqa: T201 - the ready line
+                _wait_for_end(sys.stdin.fileno(), woken)
+        except KeyboardInterrupt:
+            return
+        finally:
+            signal.set_wakeup_fd(previous)
+
+
+def _wait_for_end(stdin: int, woken: socket.socket) -> None:
+    """Returns when stdin ends. Signals are handled in between, as soon as they come."""
+    while True:
+        readable, _, _ = select.select([stdin, woken.fileno()], [], [])
+        if woken.fileno() in readable:
+            woken.recv(4096)
+        if stdin in readable and not os.read(stdin, 4096):
+            return
 
 
 def _leave(signal_number: int, frame: FrameType | None) -> None:

@@ -198,6 +198,7 @@ class _Wire:
         try:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if server.tls:
+                self._socket.settimeout(self._left_s())
                 self._socket = ssl.create_default_context().wrap_socket(self._socket, server_hostname=server.host)
         except BaseException:
             self._socket.close()
@@ -226,7 +227,7 @@ class _Wire:
             return
         self._socket.setsockopt(socket.IPPROTO_TCP, low, 1)
         poll = select.poll()
-        poll.register(self._socket, select.POLLOUT | select.POLLIN)  # readable: the server did not wait for the end
+        poll.register(self._socket, select.POLLOUT)
         poll.poll(self._left_s() * 1e3)
         self._socket.setsockopt(socket.IPPROTO_TCP, low, 0)  # 0: the system's default
 

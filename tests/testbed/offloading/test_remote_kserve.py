@@ -5,10 +5,14 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import shutil
 import socket
+import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -295,6 +299,32 @@ def test_a_json_reply_is_as_good() -> None:
         remote = session(url, Model("net", {}, 0, {}, []))
         assert remote.run(small(1)).outputs["x"] == np.array([5], np.int8)
         remote.close()
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
+def test_https(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
+    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run([*command.split(), *names], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+
+    def talk(connection: socket.socket, number: int) -> None:
+        with context.wrap_socket(connection, server_side=True) as secure:
+            for request in itertools.count():
+                read_request(secure)
+                secure.sendall(good_reply(str(request)))
+
+    with scripted(talk) as (url, served):
+        remote = session(url.replace("http", "https"), Model("net", {}, 0, {}, []))
+        with pytest.raises(TargetFailed, match="certificate"):
+            remote.run(small(1))
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        remote = session(url.replace("http", "https"), Model("net", {}, 0, {}, []))
+        assert [remote.run(small(1)).outputs["x"][0] for _ in range(2)] == [1, 1]
+        remote.close()
+    assert served == [0, 1]
 
 
 def test_the_request_is_as_long_as_its_tensors_and_a_head() -> None:
