@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from power.curve import Curve
+from power.curve import REACH, Curve
 from power.errors import TraceIncomplete, WindowTooShort
 from power.monitor import MonitorSpec
 from power.samples import Samples
@@ -15,8 +15,6 @@ LEAST_PRESENT = 0.9
 """a window with a smaller fraction of its samples present has no energy"""
 LONGEST_GAP = 0.05
 """the longest run of lost samples bridged by a straight line, as a fraction of the window"""
-REACH = 3.0
-"""how many standard uncertainties of the clock the trace must extend beyond the window"""
 
 
 @dataclass(frozen=True, slots=True)
