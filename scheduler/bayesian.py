@@ -9,6 +9,7 @@ from math import log
 from statistics import NormalDist
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scheduler.choices import KnownActions, accurate
 from scheduler.contract import Action, Outcome, State, Task
@@ -58,15 +59,18 @@ class Bayesian:
         self._known = KnownActions(actions)
         self.model = LogLinear(actions, priors or default_priors(actions), drift or Drift())
         self._quantile, self._quantile_untried = (safe_set or SafeSet()).quantiles()
-        self._exploration = exploration
-        self._normal = np.random.Generator(np.random.PCG64(seed)).standard_normal
-        precision = [PRECISIONS.index(action.precision) for action in actions]
-        self._group = np.array(self.model.processor_of) * len(PRECISIONS) + precision
+        groups = [
+            p * len(PRECISIONS) + PRECISIONS.index(action.precision)
+            for action, p in zip(actions, self.model.processor_of, strict=True)
+        ]
+        self._group = np.array(groups, np.intp)
         processors = len(self.model.processors)
-        self._groups = processors * len(PRECISIONS)
+        self._draws = _Draws(seed, processors * len(PRECISIONS), self._group)
+        self._deviations = exploration * _ENERGY_SHARE, exploration
         self._demands: dict[str, _Demand] = {}
         self._decisions = 0
         self._failures = [0] * processors
+        self._failing = False
         self._rest_until = [0] * processors
         self.explored = False
         """whether the last action is other than the one that looked best"""
@@ -80,30 +84,28 @@ class Bayesian:
         if self._known.offer(actions) is not self._known.all:
             limit = self._limit(state.task, actions)
         self._decisions += 1
-        if max(self._failures):
+        if self._failing:
             limit = self._awake(limit)
         latency, power, variance = self.model.predict(state)
         slowest = np.sqrt(variance + self.model.noise_of_actions)
         slowest *= demand.quantile
         slowest += latency
         among = (slowest <= limit).nonzero()[0]
-        draws = self._normal(self._groups)
+        spread = np.sqrt(variance)
+        spread *= self._draws()
         if among.size:
-            expected = (latency + power)[among]
-            share = _ENERGY_SHARE
+            expected = latency + power
+            spread *= self._deviations[0]
         else:
             among = np.isfinite(limit).nonzero()[0]
-            expected = latency[among]
-            share = 1.0
+            expected = latency
+            spread *= self._deviations[1]
             self.unsafe_choices += 1
             _log.debug("no action is believed to meet the QoS of %s; taking the fastest", state.task.name)
-        spread = np.sqrt(variance[among])
-        spread *= draws[self._group[among]]
-        spread *= self._exploration * share
         spread += expected
-        chosen = spread.argmin()
-        self.explored = bool(chosen != expected.argmin())
-        return self._known.actions[among[chosen]]
+        chosen = int(among[spread[among].argmin()])
+        self.explored = bool(chosen != among[expected[among].argmin()])
+        return self._known.actions[chosen]
 
     def update(self, state: State, action: Action, outcome: Outcome) -> None:
         """Learn from an outcome.
@@ -114,9 +116,12 @@ class Bayesian:
         p = self.model.processor_of[index]
         if outcome.failed:
             self._failures[p] += 1
+            self._failing = True
             self._rest_until[p] = self._decisions + min(2 ** self._failures[p], LONGEST_REST)
             return
-        self._failures[p] = 0
+        if self._failing:
+            self._failures[p] = 0
+            self._failing = any(self._failures)
         ln_latency = log(outcome.latency_s)
         self.model.learn(state, index, ln_latency, log(outcome.energy_j) - ln_latency)
         demand = self._demand(state.task)
@@ -139,6 +144,27 @@ class Bayesian:
         limit = np.full(len(self._group), -np.inf)
         limit[[self._known.index(action) for action in accurate(task, actions)]] = log(task.qos_s)
         return limit
+
+
+_AT_ONCE = 64
+"""decisions to draw for at once, to save time"""
+
+
+class _Draws:
+    """Standard normal draws for a decision, of shape (actions,): the actions of a group share theirs."""
+
+    def __init__(self, seed: int, groups: int, group: NDArray[np.intp]) -> None:
+        self._generator = np.random.Generator(np.random.PCG64(seed))
+        self._groups, self._group = groups, group
+        self._next = _AT_ONCE
+
+    def __call__(self) -> Array:
+        if self._next == _AT_ONCE:
+            self._drawn = self._generator.standard_normal((_AT_ONCE, self._groups))[:, self._group]
+            self._next = 0
+        drawn: Array = self._drawn[self._next]
+        self._next += 1
+        return drawn
 
 
 _ENERGY_SHARE = (1.0 + POWER_SHARE**2) ** 0.5

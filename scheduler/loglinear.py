@@ -39,7 +39,7 @@ WEIGHTS = (
 """Shared weights of a processor. Slowness is ln(highest frequency / frequency); a signal is weak below -55 dBm and very
 weak below -70 dBm, in tens of dB."""
 PRECISIONS = ("fp32", "fp16", "int8")
-_CO_CPU, _VERY_WEAK = WEIGHTS.index("co_cpu"), WEIGHTS.index("very_weak")
+_CO_CPU = WEIGHTS.index("co_cpu")
 _SLOWNESS = WEIGHTS.index("slowness")
 _WALK = len(WEIGHTS)
 _SHARED = _WALK + 1
@@ -132,6 +132,7 @@ class LogLinear:
 
     def __init__(self, actions: Sequence[Action], priors: Sequence[Prior], drift: Drift) -> None:
         """`priors` holds one for each of `processors_of(actions)`."""
+        self.actions = tuple(actions)
         self.processors = processors_of(actions)
         self._priors, self._drift = priors, drift
         self._processor = {name: i for i, name in enumerate(self.processors)}
@@ -146,7 +147,12 @@ class LogLinear:
             np.fill_diagonal(self._beliefs[p], np.add((*np.square(prior.deviation), self._stationary), 1e-12))
             self._beliefs[p, :_WALK, _SHARED:] = np.transpose((prior.latency, prior.power))
         self._ceiling = self._beliefs.diagonal(axis1=1, axis2=2).copy()
-        self.noise = np.full(n, NOISE**2)
+        self._product = np.empty(self._beliefs.shape[1:])
+        self._unit = 1.0
+        """what 1 of the walk's weight stands for: shrinking it lets the walks of all processors revert at once"""
+        self._conditions = np.zeros((n, _SHARED - _CO_CPU))
+        self._cloud, self._edge = self._processor.get("cloud"), self._processor.get("edge")
+        self.noise = [NOISE**2] * n
         """variance of ln(latency) of one trial, of each processor"""
         self.noise_of_actions = np.full(len(actions), NOISE**2)
         self._outcomes = [0] * n
@@ -169,17 +175,18 @@ class LogLinear:
 
     def learn(self, state: State, index: int, ln_latency: float, ln_power: float) -> None:
         """One outcome."""
-        _, seen, prediction = self._look(state)
+        _, seen, (_, _, variances) = self._look(state)
         self._seen = None
         p = self.processor_of[index]
-        along = self._along[index] @ seen[p]
-        noise = float(self.noise[p])
-        variance = float(prediction[2][index]) + noise
-        error = ln_latency - float(along[-2])
+        along = self._along[index].dot(seen[p])
+        noise = self.noise[p]
+        variance = variances.item(index) + noise
+        error = ln_latency - along.item(-2)
         gain = along[:-2] / variance
         along[-2] = -error
         along[-1] -= ln_power
-        self._beliefs[p] -= gain[:, None] * along
+        beliefs = self._beliefs[p]
+        beliefs -= np.dot(gain[:, None], along[None], out=self._product)
         surprise = min(error * error / variance, 9.0)
         self.noise[p] = noise = max(noise * (1.0 + _SETTLING * (surprise - 1.0)), LEAST_NOISE**2)
         self.noise_of_actions[self._members[p]] = noise
@@ -192,48 +199,58 @@ class LogLinear:
             basis = self._basis(state)
             seen = basis @ self._beliefs
             covariance = seen[:, :, :-2] @ basis.transpose(0, 2, 1)
-            latency, power = seen[:, :, -2:].reshape(-1, 2).T @ self._spans
-            self._seen = state, seen, (latency, power, self._squares @ covariance.ravel())
+            latency, power = seen[:, :, -2:].reshape(-1, 2).T.dot(self._spans)
+            self._seen = state, seen, (latency, power, self._squares.dot(covariance.ravel()))
         return self._seen
 
     def _age(self, p: int) -> None:
-        drift, beliefs = self._drift, self._beliefs
+        drift = self._drift
         self._outcomes[p] += 1
-        if drift.discount < 1.0 and self._outcomes[p] % _BATCH == 0:
-            covariance = beliefs[p, :, :-2]
-            room = self._ceiling[p] / covariance.diagonal()
-            swell = np.sqrt(np.minimum(np.maximum(room, 1.0), drift.discount**-_BATCH))
-            # Forgetting would let what rounding has made unlike on the two sides of the diagonal grow without bound.
-            covariance += covariance.T
-            covariance *= 0.5 * swell
-            covariance *= swell[:, None]
-        if drift.walk_deviation:
-            beliefs[:, _WALK] *= drift.reversion
-            beliefs[:, :, _WALK] *= drift.reversion
-            beliefs[:, _WALK, _WALK] += drift.walk_deviation**2
+        if self._outcomes[p] % _BATCH == 0:
+            self._beliefs[:, _WALK] *= self._unit
+            self._beliefs[:, :, _WALK] *= self._unit
+            self._unit = 1.0
+            if drift.discount < 1.0:
+                self._forget(p)
+        self._unit *= drift.reversion
+        self._beliefs[:, _WALK, _WALK] += (drift.walk_deviation / self._unit) ** 2
+
+    def _forget(self, p: int) -> None:
+        """Widen what is believed, but never beyond the prior."""
+        covariance = self._beliefs[p, :, :-2]
+        room = self._ceiling[p] / covariance.diagonal()
+        swell = np.sqrt(np.minimum(np.maximum(room, 1.0), self._drift.discount**-_BATCH))
+        # It would let what rounding has made unlike on the two sides of the diagonal grow without bound.
+        covariance += covariance.T
+        covariance *= 0.5 * swell
+        covariance *= swell[:, None]
 
     def _watch(self, p: int, residual: float) -> None:
         up, down = self._cusum[p]
         up, down = max(0.0, up + residual - self._drift.slack), max(0.0, down - residual - self._drift.slack)
         if max(up, down) > self._drift.alarm:
-            self._beliefs[p, _WALK, _WALK] += 1.0
+            self._beliefs[p, _WALK, _WALK] += 1.0 / self._unit**2
             self.alarms += 1
             up = down = 0.0
         self._cusum[p] = up, down
 
     def _basis(self, state: State) -> Array:
-        """Directions in which the actions of each processor lie in this state, shape (processors, _DIRECTIONS, weights):
-        one a precision, which holds all that its actions share, then the two of slowness."""
+        """The directions of each processor's actions in this state, shape (processors, _DIRECTIONS, weights).
+
+        One a precision, which holds all that its actions share, then the two of slowness.
+        """
         basis = self._tasks.get(state.task.name)
         if basis is None:
             basis = self._meet(state.task.name, state.task.network)
-        basis[:, :_SLOW, _CO_CPU] = state.co_cpu
-        basis[:, :_SLOW, _CO_CPU + 1] = state.co_memory
-        for target, rssi_dbm in (("cloud", state.rssi_dbm), ("edge", state.peer_rssi_dbm)):
-            p = self._processor.get(target)
-            if p is not None:
-                basis[p, :_SLOW, _VERY_WEAK - 1] = max(-55.0 - rssi_dbm, 0.0) / 10.0
-                basis[p, :_SLOW, _VERY_WEAK] = max(-70.0 - rssi_dbm, 0.0) / 10.0
+        conditions = self._conditions
+        conditions[:, 0] = state.co_cpu
+        conditions[:, 1] = state.co_memory
+        conditions[:, 4] = self._unit
+        for remote, rssi_dbm in ((self._cloud, state.rssi_dbm), (self._edge, state.peer_rssi_dbm)):
+            if remote is not None:
+                conditions[remote, 2] = max(-55.0 - rssi_dbm, 0.0) / 10.0
+                conditions[remote, 3] = max(-70.0 - rssi_dbm, 0.0) / 10.0
+        basis[:, :_SLOW, _CO_CPU:_SHARED] = conditions[:, None]
         return basis
 
     def _meet(self, name: str, network: Network) -> Array:
@@ -245,7 +262,6 @@ class LogLinear:
         layers = max(network.conv_layers + network.fc_layers + network.rc_layers, 1)
         basis = np.zeros((len(self.processors), _DIRECTIONS, size))
         basis[:, :_SLOW, :3] = 1.0, log(max(network.macs, 1) / 1e9), log(layers / 50.0)
-        basis[:, :_SLOW, _WALK] = 1.0
         for row, precision in enumerate(PRECISIONS):
             basis[:, row, size - len(PRECISIONS) + row] = 1.0
             if precision in WEIGHTS:
@@ -264,6 +280,7 @@ class LogLinear:
             self._ceiling[p, size:] = prior.offset_deviation**2
             np.fill_diagonal(grown[p, size:, size:], prior.offset_deviation**2)
         self._beliefs = grown
+        self._product = np.empty(grown.shape[1:])
 
     def beliefs(self) -> dict[str, Prior]:
         """Processor -> its shared weights as they stand, to start another board from."""
