@@ -12,7 +12,10 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+
+from power.samples import ByteArray, IntArray
 
 BAUD = 115200
 """of no consequence on USB CDC"""
@@ -24,6 +27,8 @@ _STATUS_PACKET = 0x10
 _DATA_HEAD = 4
 _SAMPLE_BYTES = 8
 _DATA_LENGTHS = frozenset(range(_DATA_HEAD + _SAMPLE_BYTES + 2, 256, _SAMPLE_BYTES))
+_STEP = bytes(length + 1 if length in _DATA_LENGTHS | {0, _STATUS_LENGTH} else 0 for length in range(256))
+"""from one packet to the next, by the first's length; 0 for a length that no packet has"""
 
 
 class Kind(IntEnum):
@@ -144,58 +149,52 @@ class Decoder:
     def feed(self, data: bytes) -> Packets:
         """The packets that `data` completes. What they hold is decoded for all of them at once."""
         buffer = self._buffer + data
-        prefix = np.concatenate(([0], np.cumsum(np.frombuffer(buffer, np.uint8), dtype=np.int64)))
-        starts: list[int] = []
+        bytes_in = np.frombuffer(buffer, np.uint8)
+        found: list[IntArray] = []
         at = 0
         while True:
             chain, at = _chain(buffer, at)
-            sound = _sound(buffer, prefix, chain)
-            starts += chain[:sound]
+            sound = _sound(bytes_in, chain)
+            found.append(chain[:sound])
             if sound < len(chain):
-                at = chain[sound]
+                at = int(chain[sound])
             elif not _is_alien(buffer, at):
                 break
             resumed = _next_packet(buffer, at + 1)
             self.skipped += resumed - at
             at = resumed
         self._buffer = buffer[at:]
-        return _decode(buffer, starts)
+        return _decode(bytes_in, np.concatenate(found))
 
 
-def _chain(buffer: bytes, at: int) -> tuple[list[int], int]:
+def _chain(buffer: bytes, at: int) -> tuple[IntArray, int]:
     """Where packets start if every length is believed, and where that ends: at an impossible length, or at the end."""
     chain: list[int] = []
     size = len(buffer)
-    while at < size:
-        length = buffer[at]
-        end = at + length + 1
-        if not length:
-            at += 1
-            continue
-        if end > size or (length not in _DATA_LENGTHS and length != _STATUS_LENGTH):
-            break
-        chain.append(at)
-        at = end
-    return chain, at
+    while at < size and (step := _STEP[buffer[at]]):
+        if step > 1:
+            chain.append(at)
+        at += step
+    if at > size:
+        at = chain.pop()
+    return np.array(chain, np.int64), at
 
 
-def _sound(buffer: bytes, prefix: NDArray[np.int64], chain: list[int]) -> int:
+def _sound(data: ByteArray, start: IntArray) -> int:
     """How many of the chain's packets, from its first, have a right check sum and a possible type."""
-    if not chain:
+    if not len(start):
         return 0
-    data = np.frombuffer(buffer, np.uint8)
-    start = np.array(chain)
-    length = data[start].astype(np.int64)
-    check = (prefix[start + length] - prefix[start]) & 0xFF
-    is_status = length == _STATUS_LENGTH
-    typed = np.where(is_status, data[start + 1] == _STATUS_PACKET, data[start + 2] <= max(Kind))
-    wrong = np.flatnonzero((check != data[start + length]) | ~typed)
-    return int(wrong[0]) if len(wrong) else len(chain)
+    length = data[start]
+    end = start + length
+    summed = np.add.reduceat(data, np.stack((start, end), axis=1).ravel(), dtype=np.uint8)[::2]
+    typed = np.where(length == _STATUS_LENGTH, data[start + 1] == _STATUS_PACKET, data[start + 2] <= max(Kind))
+    wrong = np.flatnonzero((summed != data[end]) | ~typed)
+    return int(wrong[0]) if len(wrong) else len(start)
 
 
 def _is_alien(buffer: bytes, at: int) -> bool:
     """Whether what stands at `at` can be no packet's length."""
-    return at < len(buffer) and buffer[at] not in _DATA_LENGTHS and buffer[at] not in (0, _STATUS_LENGTH)
+    return at < len(buffer) and not _STEP[buffer[at]]
 
 
 def _next_packet(buffer: bytes, at: int) -> int:
@@ -204,7 +203,7 @@ def _next_packet(buffer: bytes, at: int) -> int:
     while at < size:
         length = buffer[at]
         end = at + length
-        if length in _DATA_LENGTHS or length == _STATUS_LENGTH:
+        if _STEP[length] > 1:
             if end >= size:
                 return at
             typed = buffer[at + 1] == _STATUS_PACKET if length == _STATUS_LENGTH else buffer[at + 2] <= max(Kind)
@@ -214,15 +213,15 @@ def _next_packet(buffer: bytes, at: int) -> int:
     return size
 
 
-def _decode(buffer: bytes, starts: list[int]) -> Packets:
-    data = np.frombuffer(buffer, np.uint8)
-    start = np.array(starts, np.int64)
+def _decode(data: ByteArray, start: IntArray) -> Packets:
     length = data[start].astype(np.int64)
     is_status = length == _STATUS_LENGTH
-    status = [Status.decode(buffer[at + 1 : at + _STATUS_LENGTH]) for at in start[is_status].tolist()]
+    status = [Status.decode(data[at + 1 : at + _STATUS_LENGTH].tobytes()) for at in start[is_status].tolist()]
     start, length = start[~is_status], length[~is_status]
     count = (length - _DATA_HEAD - 2) // _SAMPLE_BYTES
     before = np.cumsum(count) - count
     sample = np.repeat(start + 1 + _DATA_HEAD - _SAMPLE_BYTES * before, count) + _SAMPLE_BYTES * np.arange(count.sum())
-    words = data[sample[:, None] + np.arange(_SAMPLE_BYTES)].view(">i2").astype(np.int16)
+    words = np.empty((0, 4), np.int16)
+    if len(sample):
+        words = sliding_window_view(data, _SAMPLE_BYTES)[sample].view(">i2").astype(np.int16)
     return Packets(data[start + 1], data[start + 2], count, words, status)
