@@ -79,6 +79,10 @@ def _monitor(bench: Bench, supply: Path, seed: int, stack: ExitStack) -> PowerMo
     return settings.build(port)
 
 
+_VIRTUAL_MACHINES = {"cloud": "a30", "edge": "xavier-nx"}
+"""which machine a virtual endpoint is: a server GPU, or a board beside this one"""
+
+
 @dataclass(frozen=True, slots=True)
 class Served:
     """A model an endpoint answers for."""
@@ -92,18 +96,18 @@ def serving(bench: Bench, models: Mapping[str, Served], seed: int) -> Iterator[d
     """The bench's endpoints, by name, as URLs; those to be started serve `models`."""
     with ExitStack() as stack:
         yield {
-            name: endpoint.url or str(stack.enter_context(_server(endpoint, models, seed)).ready["url"])
+            name: endpoint.url or str(stack.enter_context(_server(name, endpoint, models, seed)).ready["url"])
             for name, endpoint in bench.endpoints.items()
         }
 
 
 @contextmanager
-def _server(endpoint: Endpoint, models: Mapping[str, Served], seed: int) -> Iterator[FarEnd]:
-    arguments = [f"--model={name}={model.file}" for name, model in models.items()]
+def _server(name: str, endpoint: Endpoint, models: Mapping[str, Served], seed: int) -> Iterator[FarEnd]:
+    arguments = [f"--model={served}={model.file}" for served, model in models.items()]
     module = "testbed.serve"
     if endpoint.serve == "virtual-gpu":
         module = "testbed.virtual.cloud"
-        arguments += [f"--macs={name}={model.macs}" for name, model in models.items()]
-        arguments.append(f"--seed={seed}")
+        arguments += [f"--macs={served}={model.macs}" for served, model in models.items()]
+        arguments += [f"--machine={_VIRTUAL_MACHINES[name]}", f"--seed={seed}"]
     with start_far_end(module, arguments) as far_end:
         yield far_end

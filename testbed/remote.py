@@ -36,6 +36,7 @@ with tempfile.TemporaryDirectory(prefix="testbed-agent-") as folder:
 """
 _START_TIMEOUT_S = 60.0
 _CLOSE_TIMEOUT_S = 5.0
+_CURE = "look at the board and the way to it, then resume the run"
 
 
 class BoardLost(TransientError):
@@ -102,9 +103,9 @@ class RemoteAgent:
         try:
             status, *rest = self._channel.receive(timeout_s)
         except self._channel.TimeoutError:
-            raise BoardLost(f"the board did not answer '{method}' within {timeout_s:g} s") from None
+            raise BoardLost(f"the board did not answer '{method}' within {timeout_s:g} s; {_CURE}") from None
         except EOFError:
-            raise BoardLost(f"the board's agent ended during '{method}'") from None
+            raise BoardLost(f"the board's agent ended during '{method}'; {_CURE}") from None
         except self._channel.RemoteError as error:
             lines = str(error).strip().splitlines()
             raise BenchError(f"the board's agent failed to start: {lines[-1] if lines else error}") from None

@@ -75,17 +75,24 @@ class CommandLine:
         (folder,) = (self.folder / "runs").iterdir()
         return folder
 
-    def strays(self) -> list[str]:
-        """Processes of this command line that are still alive, once they have had time to see their pipes close."""
-        found = []
+    def _marked(self) -> Iterator[Path]:
         for entry in Path("/proc").iterdir():
             try:
                 marked = entry.name.isdigit() and self.mark.encode() in (entry / "environ").read_bytes()
                 if marked and (entry / "stat").read_text().rpartition(")")[2].split()[0] != "Z":
-                    found.append((entry / "cmdline").read_text().replace("\0", " "))
-            except OSError:
+                    yield entry
+            except OSError:  # it ended meanwhile
                 continue
-        return found
+
+    def strays(self) -> list[str]:
+        """Commands of this line's processes that are still alive."""
+        return [(entry / "cmdline").read_text().replace("\0", " ") for entry in self._marked()]
+
+    def kill(self, words: str) -> None:
+        """Kill the processes of this command line whose own command holds these words."""
+        for entry in self._marked():
+            if words in (entry / "cmdline").read_text().replace("\0", " "):
+                os.kill(int(entry.name), signal.SIGKILL)
 
     def ends(self) -> None:
         """Wait until nothing of it is left; fails after a bound."""
@@ -105,12 +112,7 @@ def command_line(tmp_path: Path) -> Iterator[CommandLine]:
     line.write("bench.yaml", BENCH)
     line.write("suite.yaml", SUITE)
     yield line
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and line.mark.encode() in (entry / "environ").read_bytes():
-                os.kill(int(entry.name), signal.SIGKILL)
-        except OSError:
-            continue
+    line.kill("")
 
 
 @pytest.fixture(scope="module")

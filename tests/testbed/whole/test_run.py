@@ -127,6 +127,19 @@ def test_an_interrupted_run_says_how_to_go_on_and_leaves_nothing_behind(
     command_line.ends()
 
 
+def test_a_board_that_dies_stops_the_run_with_one_message_and_can_be_resumed(command_line: CommandLine) -> None:
+    process = command_line.start("run", "suite.yaml", "--bench", "bench.yaml")
+    folder = _run_folder_line(process)
+    follow(command_line.folder / folder / "trials.jsonl", 5)
+    command_line.kill("exec(eval(sys.stdin")
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "the board's agent ended during" in err
+    assert "Traceback" not in err
+    command_line.ends()
+    assert command_line.run("run", "--resume", folder).returncode == 0
+
+
 def test_a_full_disk_stops_the_run_with_one_message_and_keeps_what_was_durable(command_line: CommandLine) -> None:
     if os.geteuid() != 0 or shutil.which("mount") is None:
         pytest.skip("needs root to mount a small tmpfs")
