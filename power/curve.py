@@ -16,10 +16,10 @@ from power.errors import TraceIncomplete
 from power.monitor import MonitorSpec
 from power.samples import FloatArray, IntArray, Samples
 
-REACH = 3.5
+REACH = 3.0
 """how many standard uncertainties of the clock count"""
 # An even grid: a load's edge may lie anywhere, and Gauss's few nodes would step over it.
-_NODES = np.linspace(-REACH, REACH, 57)
+_NODES = np.linspace(-REACH, REACH, 49)
 _WEIGHTS = np.exp(-(_NODES**2) / 2)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 

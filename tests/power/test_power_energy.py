@@ -116,6 +116,17 @@ def test_the_offset_is_not_in_what_idle_is_taken_off() -> None:
     assert energy.idle_subtracted_standard_uncertainty_j < 1e-3
 
 
+def test_idle_time_within_the_window_can_be_taken_off() -> None:
+    # Two bursts of 20 ms at 12 to 20 W with 30 ms of idle at 4 W between them.
+    burst, idle = Segment(0.02, 12.0, 20.0), Segment(0.1, 4.0, 4.0)
+    trace = sampled(Waveform([idle, burst, Segment(0.03, 4.0, 4.0), burst, idle]), PERFECT)
+    energy = cut(trace, 100 * MS, 170 * MS, PERFECT, pad_s=5e-3, guard_s=4e-2, busy_s=0.04)
+    assert energy.energy_j == pytest.approx(0.76, rel=1e-6)
+    assert energy.busy is not None
+    assert energy.busy.energy_j == pytest.approx(0.64, rel=1e-6)
+    assert set(energy.busy.budget_j) == {*energy.budget_j, "baseline"}
+
+
 def test_steady_power_shares_one_rounding_error_and_a_ramp_has_many() -> None:
     spec = replace(PERFECT, power_lsb_w=0.5)
     steady = cut(CONSTANT, 100 * MS, 300 * MS, spec)
