@@ -237,15 +237,11 @@ def capture(nursery: Nursery, meter: str, number: int, seed: int, folder: Path) 
             except WindowTooShort:
                 continue
             true_j = waveform.energy_j(start_ns, end_ns)
-            points.append(
-                Point(meter, load, place, window_s, energy.energy_j, true_j, energy.standard_uncertainty_j)
-            )
+            points.append(Point(meter, load, place, window_s, energy.energy_j, true_j, energy.standard_uncertainty_j))
     return points
 
 
-def record(
-    monitor: PowerMonitor, far_end: FarEnd, end_ns: int, quick_ns: int, random: np.random.Generator
-) -> Samples:
+def record(monitor: PowerMonitor, far_end: FarEnd, end_ns: int, quick_ns: int, random: np.random.Generator) -> Samples:
     """Everything the monitor reads until the world's clock reaches `end_ns`; the reader comes back irregularly."""
     monitor.open()
     try:

@@ -29,7 +29,6 @@ class Type(IntEnum):
     BEGIN = 0x03
     STOP = 0x04
     SYNC = 0x05
-    SELF_TEST = 0x06
     SAMPLES = 0x10
     SAMPLES_WITH_BUS = 0x11
     ERROR = 0xEE

@@ -47,6 +47,8 @@ class Recorder:
         try:
             if self._error is None:
                 self.monitor.stop()
+            else:
+                log.warning("the trace of %s had ended: %s", self.monitor.spec.name, self._error)
         except PowerError as trouble:
             log.warning("stopping %s: %s", self.monitor.spec.name, trouble)
         finally:

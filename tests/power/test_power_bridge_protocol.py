@@ -20,9 +20,7 @@ from power.bridge_protocol import (
     unwrap,
 )
 
-FRAMES = st.builds(
-    Frame, st.integers(0, 255), st.integers(0, 255), st.binary(max_size=240)
-)
+FRAMES = st.builds(Frame, st.integers(0, 255), st.integers(0, 255), st.binary(max_size=240))
 
 
 def decode(data: bytes) -> list[Frame]:

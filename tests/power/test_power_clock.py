@@ -22,9 +22,7 @@ def trips(
     return t0, t1, t2, t3
 
 
-@given(
-    st.integers(-(10**15), 10**15), st.floats(-1e-4, 1e-4), st.integers(0, 2**32), st.integers(1, 20), st.booleans()
-)
+@given(st.integers(-(10**15), 10**15), st.floats(-1e-4, 1e-4), st.integers(0, 2**32), st.integers(1, 20), st.booleans())
 def test_round_trips_give_the_clock_within_half_the_least_delay(
     offset_ns: int, drift: float, seed: int, groups: int, lopsided: bool
 ) -> None:

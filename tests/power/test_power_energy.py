@@ -84,9 +84,7 @@ def test_adjacent_windows_add_up(first_ns: int, phase_ns: int, start_ns: int) ->
 @given(st.integers(-2 * MS, 2 * MS))
 def test_a_padded_cut_does_not_feel_the_clock(shift_ns: int) -> None:
     start_ns, end_ns = 100 * MS + shift_ns, 120 * MS + shift_ns
-    energy = cut(
-        sampled(BURST, PERFECT), start_ns, end_ns, PERFECT, clock_uncertainty_s=1e-3, pad_s=5e-3, guard_s=4e-2
-    )
+    energy = cut(sampled(BURST, PERFECT), start_ns, end_ns, PERFECT, clock_uncertainty_s=1e-3, pad_s=5e-3, guard_s=4e-2)
     assert energy.energy_j == pytest.approx(0.32, rel=1e-6)
     assert energy.baseline_power_w == pytest.approx(4.0)
     assert energy.idle_subtracted_j == pytest.approx(0.24, rel=1e-6)

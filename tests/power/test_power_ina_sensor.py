@@ -22,11 +22,7 @@ def sensor(model: SensorModel, range_v: float, conversion_s: float, averages: in
     ],
 )
 def test_golden_registers(chosen: Sensor, register: int) -> None:
-    # An INA219's code for one 12-bit conversion is 3 or 8; both mean the same.
-    if chosen.model is INA219 and register == 0x399F:
-        assert chosen.register in (0x399F, 0x3C47)
-    else:
-        assert chosen.register == register
+    assert chosen.register == register
 
 
 def test_averaging_lengthens_the_aperture() -> None:
