@@ -2,18 +2,20 @@
 
 The paper gives them in words; the numbers are this testbed's. Signals: -58 dBm is regular, -82 dBm weak (the paper's
 edge is -80 dBm); D3's spread reaches across that edge. Co-runners are fractions of the CPU and of memory bandwidth: a
-music player decodes a little now and then, a browser loads, scrolls and rests, D4 has the user turn from one to another.
+music player decodes a little now and then, a browser loads, scrolls and rests, D4 turns from one co-runner to another.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from difflib import get_close_matches
+from itertools import islice, repeat
 
 import numpy as np
 
-from testbed.arena.contract import Moment
 from testbed.config import CoRunner, Environment
 from testbed.errors import BenchError
+from testbed.moment import Moment
 
 SIGNAL_RANGE_DBM = (-85.0, -50.0)
 """the range the measured goodput table covers"""
@@ -39,9 +41,7 @@ ENVIRONMENTS = {
         Environment(name="D1", co_runner=_MUSIC),
         Environment(name="D2", co_runner=_BROWSER),
         Environment(name="D3", rssi_dbm=-68.0, rssi_std_db=9.0),
-        Environment(
-            name="D4", co_runner=[_QUIET, _MUSIC[1], _BROWSER[2], _BUSY_CPU, _BUSY_MEMORY], dwell_trials=20.0
-        ),
+        Environment(name="D4", co_runner=[_QUIET, _MUSIC[1], _BROWSER[2], _BUSY_CPU, _BUSY_MEMORY], dwell_trials=20.0),
     )
 }
 
@@ -57,24 +57,28 @@ def resolve_environment(named: str | Environment) -> Environment:
     raise BenchError(f"environment '{named}' is unknown; {hint}")
 
 
+def _surroundings(environment: Environment, random: np.random.Generator) -> Iterator[Moment]:
+    for load in _loads(environment, random):
+        rssi_dbm = environment.rssi_dbm
+        if environment.rssi_std_db:
+            weakest_dbm, strongest_dbm = SIGNAL_RANGE_DBM
+            rssi_dbm = min(max(random.normal(rssi_dbm, environment.rssi_std_db), weakest_dbm), strongest_dbm)
+        yield Moment(load.cpu, load.memory, float(round(rssi_dbm)), float(round(environment.peer_rssi_dbm)))
+
+
 def moments(environment: Environment, trials: int, random: np.random.Generator) -> list[Moment]:
     """What surrounds the board in each trial; signals in whole dBm, as a radio tells them."""
-    signal_dbm = np.full(trials, environment.rssi_dbm)
-    if environment.rssi_std_db:
-        signal_dbm = random.normal(environment.rssi_dbm, environment.rssi_std_db, trials).clip(*SIGNAL_RANGE_DBM)
-    return [
-        Moment(load.cpu, load.memory, dbm, environment.peer_rssi_dbm)
-        for load, dbm in zip(_loads(environment, trials, random), signal_dbm.round().tolist(), strict=True)
-    ]
+    return list(islice(_surroundings(environment, random), trials))
 
 
-def _loads(environment: Environment, trials: int, random: np.random.Generator) -> list[CoRunner]:
+def _loads(environment: Environment, random: np.random.Generator) -> Iterator[CoRunner]:
     """A chain that leaves its state with probability 1 / dwell_trials, for any of the others."""
     states = environment.co_runner
     if isinstance(states, CoRunner):
-        return [states] * trials
-    if len(states) < 2:
-        return states * trials
-    leaves = random.random(trials) < 1.0 / environment.dwell_trials
-    steps = np.where(leaves, random.integers(1, len(states), trials), 0)
-    return [states[i] for i in (random.integers(len(states)) + steps.cumsum()) % len(states)]
+        yield from repeat(states)
+        return
+    at = int(random.integers(len(states)))
+    while True:
+        yield states[at]
+        if len(states) > 1 and random.random() * environment.dwell_trials < 1.0:
+            at = (at + int(random.integers(1, len(states)))) % len(states)

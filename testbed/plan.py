@@ -10,11 +10,10 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from testbed.config import Environment, PolicyUse, Suite
-from testbed.environments import resolve_environment
+from testbed.environments import moments, resolve_environment
+from testbed.moment import Moment
 
 Kind = Literal["warmup", "profile", "reference", "trial"]
-SIGNAL_RANGE_DBM = (-85.0, -50.0)
-"""the range the measured goodput table covers"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,8 @@ class PlannedTrial:
     kind: Kind
     workload: str
     environment: str
-    rssi_dbm: float
+    surroundings: Moment
+    """the condition it is made under"""
     policy: str | None = None
     action: str | None = None
 
@@ -62,30 +62,27 @@ def build_plan(suite: Suite, seed: int) -> list[PlannedTrial]:
 
 
 def _profile(suite: Suite, environment: Environment, rng: np.random.Generator) -> Iterator[PlannedTrial]:
-    def trial(kind: Kind, workload: str, action: str) -> PlannedTrial:
-        return PlannedTrial(0, 0, kind, workload, environment.name, environment.rssi_dbm, action=action)
-
-    pairs = [(w.name, action) for w in suite.workloads for action in suite.actions]
-    for workload, action in pairs:
-        yield trial("warmup", workload, action)
+    pairs = [(workload.name, action) for workload in suite.workloads for action in suite.actions]
+    wanted: list[tuple[Kind, str, str]] = [("warmup", *pair) for pair in pairs]
     for _ in range(suite.profile_trials):
-        for i in rng.permutation(len(pairs)):
-            yield trial("profile", *pairs[int(i)])
+        wanted.extend(("profile", *pairs[int(i)]) for i in rng.permutation(len(pairs)))
+    for (kind, workload, action), moment in zip(wanted, moments(environment, len(wanted), rng), strict=True):
+        yield _trial(0, kind, workload, environment, moment, action=action)
 
 
 def _block(
     suite: Suite, block: int, environment: Environment, part: int, rng: np.random.Generator
 ) -> Iterator[PlannedTrial]:
-    def trial(kind: Kind, workload: str, policy: str | None = None, action: str | None = None) -> PlannedTrial:
-        rssi_dbm = environment.rssi_dbm
-        if environment.rssi_std_db:
-            drawn = rng.normal(rssi_dbm, environment.rssi_std_db)
-            rssi_dbm = round(float(np.clip(drawn, *SIGNAL_RANGE_DBM)), 1)
-        return PlannedTrial(0, block, kind, workload, environment.name, rssi_dbm, policy, action)
+    wanted = list(_wanted(suite, part, rng))
+    for (kind, workload, policy, action), moment in zip(wanted, moments(environment, len(wanted), rng), strict=True):
+        yield _trial(block, kind, workload, environment, moment, policy, action)
 
+
+def _wanted(suite: Suite, part: int, rng: np.random.Generator) -> Iterator[tuple[Kind, str, str | None, str | None]]:
+    """Kind, workload, policy and action of a block's trials, in order."""
     for workload in suite.workloads:
         for _ in range(suite.warmup_trials):
-            yield trial("warmup", workload.name, action=suite.actions[0])
+            yield "warmup", workload.name, None, suite.actions[0]
     decisions = [
         (workload.name, policy.name)
         for workload in suite.workloads
@@ -95,9 +92,21 @@ def _block(
     reference = suite.reference
     for position, i in enumerate(rng.permutation(len(decisions))):
         if reference is not None and position % reference.every == 0:
-            yield trial("reference", suite.workloads[0].name, action=reference.action)
+            yield "reference", suite.workloads[0].name, None, reference.action
         workload_name, policy_name = decisions[int(i)]
-        yield trial("trial", workload_name, policy=policy_name)
+        yield "trial", workload_name, policy_name, None
+
+
+def _trial(
+    block: int,
+    kind: Kind,
+    workload: str,
+    environment: Environment,
+    moment: Moment,
+    policy: str | None = None,
+    action: str | None = None,
+) -> PlannedTrial:
+    return PlannedTrial(0, block, kind, workload, environment.name, moment, policy, action)
 
 
 def _share(policy: PolicyUse, part: int, parts: int) -> int:

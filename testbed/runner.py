@@ -21,11 +21,11 @@ from results import (
     TrialRecord,
 )
 from scheduler.contract import Action
-from testbed.config import Environment, Suite
-from testbed.environments import resolve_environment
+from testbed.config import Suite
 from testbed.errors import BenchError
 from testbed.marks import Marks
 from testbed.meter import Meter
+from testbed.moment import Moment
 from testbed.network.conditions import condition_at
 from testbed.opening import OpenBench
 from testbed.plan import PlannedTrial
@@ -33,6 +33,8 @@ from testbed.records import clock_record, energy_record, opt_record
 
 _log = logging.getLogger(__name__)
 
+_LINKS = {"cloud": "link", "edge": "peer_link"}
+"""remote target -> how the link to it is called on record"""
 ATTEMPTS = 4
 """how often a trial is made before a monitor that fails it stops the run"""
 
@@ -64,11 +66,10 @@ class Runner:
         self._actions = dict(zip(suite.actions, actions, strict=True))
         self._workloads = {workload.name: workload for workload in suite.workloads}
         self._uses = {use.name: use for use in suite.policies}
-        self._environments = {e.name: e for e in map(resolve_environment, suite.environments)}
         self._store = store
         self._watcher = watcher
         self._block: int | None = None
-        self._rssi_dbm: float | None = None
+        self._surroundings: Moment | None = None
         self._condition = ConditionRecord(asked={}, applied={})
         self._co_runner: dict[str, float] = {}
         window_s = suite.window_s or (meter.spec.shortest_window_s if meter else 0.0)
@@ -96,24 +97,26 @@ class Runner:
 
     def _impose(self, planned: PlannedTrial) -> None:
         """Put the condition of this trial in force, where it is not yet."""
-        environment = self._environments[planned.environment]
         new_block = planned.block != self._block
-        if new_block:
-            self._co_runner = self._agent.ask("co_run", **environment.co_runner.model_dump())
-        if new_block or planned.rssi_dbm != self._rssi_dbm:
-            self._apply_signal(environment, planned.rssi_dbm)
+        if new_block or planned.surroundings != self._surroundings:
+            self._apply(planned.surroundings, everything=new_block)
         if new_block:
             self._block = planned.block
             self._record_block(planned)
 
-    def _apply_signal(self, environment: Environment, rssi_dbm: float) -> None:
-        asked: dict[str, Any] = {"co_runner": environment.co_runner.model_dump()}
+    def _apply(self, wanted: Moment, *, everything: bool) -> None:
+        was, co_runner = self._surroundings, {"cpu": wanted.co_cpu, "memory": wanted.co_memory}
+        if everything or was is None or (was.co_cpu, was.co_memory) != (wanted.co_cpu, wanted.co_memory):
+            self._co_runner = self._agent.ask("co_run", **co_runner)
+        asked: dict[str, Any] = {"co_runner": co_runner}
         applied: dict[str, Any] = {"co_runner": self._co_runner}
-        if self._bench.link is not None and self._bench.bench.link is not None:
-            result = self._bench.link.apply(condition_at(rssi_dbm, self._bench.bench.link.standard))
-            asked["link"] = asdict(result.asked)
-            applied["link"] = asdict(result.observed) | {"time_ns": result.time_ns}
-        self._rssi_dbm = rssi_dbm
+        link, settings = self._bench.link, self._bench.bench.link
+        if link is not None and settings is not None:
+            for target, rssi_dbm in (("cloud", wanted.rssi_dbm), ("edge", wanted.peer_rssi_dbm)):
+                result = link.apply(condition_at(rssi_dbm, settings.standard), target)
+                asked[_LINKS[target]] = asdict(result.asked)
+                applied[_LINKS[target]] = asdict(result.observed) | {"time_ns": result.time_ns}
+        self._surroundings = wanted
         self._condition = ConditionRecord(asked=asked, applied=applied)
 
     def _record_block(self, planned: PlannedTrial) -> None:

@@ -132,11 +132,11 @@ class Agent:
         confirmed = self._board.co_run(CoRun(cpu, memory) if cpu or memory else None)
         return {"cpu": confirmed.cpu, "memory": confirmed.memory}
 
-    def air(self, condition: dict[str, float]) -> dict[str, float]:
-        """Put a virtual board's radio under a condition; returns the condition in force."""
+    def air(self, condition: dict[str, float], target: str) -> dict[str, float]:
+        """Put a virtual board's way to a remote target under a condition; returns the condition in force."""
         if not isinstance(self._board, Simulated):
             raise TypeError("only a virtual board has a virtual link")
-        return dict(self._board.set_air(condition))
+        return dict(self._board.set_air(condition, target))
 
     def trial(self, workload: str, who: dict[str, Any], window: dict[str, Any], index: int) -> dict[str, Any]:
         """Observe, decide, run.

@@ -163,8 +163,8 @@ class Simulated(Protocol):
     def true_energy_j(self, start_ns: int, end_ns: int) -> float:
         """Energy drawn from the supply in a window of the board's clock."""
 
-    def set_air(self, condition: Mapping[str, float]) -> Mapping[str, float]:
-        """Put the radio under a condition (rssi_dbm, rates, delay...); returns the condition in force."""
+    def set_air(self, condition: Mapping[str, float], target: str) -> Mapping[str, float]:
+        """Put the way to a remote target under a condition (rssi_dbm, rates, delay...); returns the one in force."""
 
     def know(self, model: Model) -> None:
         """Remember what a model asks of processors and of the network."""

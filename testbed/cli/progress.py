@@ -95,7 +95,8 @@ class RunDisplay:
         lines = []
         if (now := self._planned) is not None:
             who = now.policy or f"{now.kind} {now.action}"
-            lines.append(f"{now.environment}  {now.rssi_dbm:.0f} dBm  ·  {now.workload}  ·  {who}  ·  {self._power()}")
+            where = f"{now.environment}  {now.surroundings.rssi_dbm:.0f} dBm"
+            lines.append(f"{where}  ·  {now.workload}  ·  {who}  ·  {self._power()}")
         if (last := self._last) is not None and last.energy is not None:
             lines.append(
                 f"last: {last.action}  {last.energy.energy_j * 1e3:.3g} ± "

@@ -60,7 +60,7 @@ class Environment(Strict):
     """standard deviation of the signal from trial to trial, Gaussian and kept within -85..-50 dBm"""
     peer_rssi_dbm: Dbm = Field(default=-58.0, ge=-90, le=-30)
     """signal towards the connected edge device"""
-    co_runner: CoRunner | list[CoRunner] = CoRunner()
+    co_runner: CoRunner | Annotated[list[CoRunner], Field(min_length=1)] = CoRunner()
     """one that stays as it is, or the states between which one changes at random"""
     dwell_trials: float = Field(default=5.0, ge=1)
     """mean number of trials that a changing co-runner stays in a state"""

@@ -43,7 +43,8 @@ class Applied:
 class Link(Protocol):
     """Something that imposes conditions on the path to the remote targets. A context manager: leaving it restores."""
 
-    def apply(self, condition: Condition) -> Applied: ...
+    def apply(self, condition: Condition, target: str) -> Applied:
+        """Impose a condition on the path to a remote target ("cloud", "edge")."""
 
     def restore(self) -> None:
         """Leave the path as it was found."""

@@ -9,6 +9,8 @@ from types import TracebackType
 from testbed.network.conditions import Applied, Condition
 from testbed.remote import RemoteAgent
 
+_READ_BACK = "read back from the virtual radio"
+
 
 class VirtualLink:
     """Implements `Link`. What it imposes ends with the agent."""
@@ -17,9 +19,9 @@ class VirtualLink:
         self._agent = agent
         self._now_ns = now_ns
 
-    def apply(self, condition: Condition) -> Applied:
+    def apply(self, condition: Condition, target: str) -> Applied:
         numbers = {name: value for name, value in asdict(condition).items() if name != "source"}
-        observed = Condition(**self._agent.ask("air", condition=numbers), source="read back from the virtual radio")
+        observed = Condition(**self._agent.ask("air", condition=numbers, target=target), source=_READ_BACK)
         return Applied(asked=condition, observed=observed, time_ns=self._now_ns())
 
     def restore(self) -> None:

@@ -150,18 +150,16 @@ class VirtualBoard:
         self._rail.set_base(self._base_w())
         return load
 
-    def set_air(self, condition: Mapping[str, float], target: str | None = None) -> Mapping[str, float]:
-        """Put the way to a remote target, or to all of them, under a condition: the fields of `air.Air`.
+    def set_air(self, condition: Mapping[str, float], target: str) -> Mapping[str, float]:
+        """Put the way to a remote target under a condition, the fields of `air.Air`.
 
         Raises TypeError for a wrong or missing field, ValueError for a target that is not remote.
         """
-        if target is not None and target not in REMOTE_TARGETS:
+        if target not in REMOTE_TARGETS:
             raise ValueError(f"no air lies between the board and {target!r}; it lies before {sorted(REMOTE_TARGETS)}")
-        air = Air(**condition)
-        for each in REMOTE_TARGETS if target is None else (target,):
-            self._airs[each] = air
-            if each in self._radios:
-                self._radios[each].set_air(air)
+        self._airs[target] = air = Air(**condition)
+        if target in self._radios:
+            self._radios[target].set_air(air)
         return asdict(air)
 
     def know(self, model: Model) -> None:
@@ -185,7 +183,8 @@ class VirtualBoard:
         """Stop the co-runner, give every clock back, clear the air."""
         self.co_run(None)
         self._set_hz.clear()
-        self.set_air(asdict(REGULAR_AIR))
+        for target in REMOTE_TARGETS:
+            self.set_air(asdict(REGULAR_AIR), target)
 
     def __enter__(self) -> VirtualBoard:
         return self

@@ -17,11 +17,13 @@ from statistics import NormalDist
 from types import MappingProxyType
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from testbed.agent.contract import CoRun
 from testbed.virtual.networks import ATTENTION, DENSE, INVERTED, SEPARABLE, Work
 from testbed.virtual.profile import Anchor, Circuit, Profile, Stalls
+
+Values = float | NDArray[np.float64]
 
 CORNER = 4.0
 """exponent of the roofline's p-norm; infinity would be its sharp corner"""
@@ -60,20 +62,19 @@ class Draws:
 
 def fates(
     random: np.random.Generator,
-    deviation: ArrayLike,
-    probability: ArrayLike,
-    least_s: ArrayLike,
-    shape: ArrayLike,
+    deviation: Values,
+    probability: Values,
+    least_s: Values,
+    shape: Values,
     size: tuple[int, ...],
 ) -> Draws:
     """Fates independent of each other, of inferences alike or, where the arguments are arrays, each of its own law.
 
     `deviation` is that of log latency; the rest are the fields of `Stalls`.
     """
-    deviation = np.asarray(deviation, np.float64)
     factor = np.exp(deviation * random.standard_normal(size) - 0.5 * deviation**2)
     stalled = random.random(size) < probability
-    length_s = least_s * (1.0 - random.random(size)) ** (-1.0 / np.asarray(shape, np.float64))
+    length_s = least_s * (1.0 - random.random(size)) ** (-1.0 / shape)
     return Draws(factor, np.where(stalled, length_s, 0.0))
 
 

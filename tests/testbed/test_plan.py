@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed.config import Suite
-from testbed.plan import SIGNAL_RANGE_DBM, PlannedTrial, build_plan
+from testbed.environments import SIGNAL_RANGE_DBM
+from testbed.plan import PlannedTrial, build_plan
 
 
 def suite(**changes: object) -> Suite:
@@ -73,7 +74,14 @@ def test_the_reference_comes_back_every_k_decisions() -> None:
 
 def test_only_a_varying_environment_varies_and_stays_within_the_table() -> None:
     plan = build_plan(suite(), 1)
-    signals = {e: {t.rssi_dbm for t in plan if t.environment == e and t.block > 0} for e in ("S1", "S4", "D3")}
-    assert len(signals["S1"]) == len(signals["S4"]) == 1
-    assert len(signals["D3"]) > 20
-    assert all(SIGNAL_RANGE_DBM[0] <= dbm <= SIGNAL_RANGE_DBM[1] for dbm in signals["D3"])
+    seen = {e: {t.surroundings for t in plan if t.environment == e and t.block > 0} for e in ("S1", "S4", "D3")}
+    assert len(seen["S1"]) == len(seen["S4"]) == 1
+    assert len(seen["D3"]) > 10
+    assert all(SIGNAL_RANGE_DBM[0] <= moment.rssi_dbm <= SIGNAL_RANGE_DBM[1] for moment in seen["D3"])
+
+
+def test_a_changing_co_runner_changes_within_its_block_and_a_steady_one_does_not() -> None:
+    plan = [t for t in build_plan(suite(environments=["S2", "D2"]), 1) if t.block > 0]
+    loads = {e: {t.surroundings.co_cpu for t in plan if t.environment == e} for e in ("S2", "D2")}
+    assert loads["S2"] == {0.75}
+    assert len(loads["D2"]) > 2

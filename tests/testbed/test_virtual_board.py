@@ -194,12 +194,14 @@ def test_the_co_runner_draws_power(board: VirtualBoard) -> None:
 
 def test_the_air_is_read_back_and_cleared(board: VirtualBoard) -> None:
     weak = asdict(REGULAR_AIR) | {"rssi_dbm": -82.0, "rate_up_bps": 1e6}
-    assert board.set_air(weak) == weak
-    assert board.observe().rssi_dbm < -70
+    assert board.set_air(weak, "edge") == weak
+    assert board.observe().peer_rssi_dbm < -70 < board.observe().rssi_dbm
     board.restore()
-    assert board.observe().rssi_dbm > -70
+    assert board.observe().peer_rssi_dbm > -70
     with pytest.raises(TypeError):
-        board.set_air({"rssi_dbm": -60.0})
+        board.set_air({"rssi_dbm": -60.0}, "cloud")
+    with pytest.raises(ValueError, match="no air lies between the board and 'gpu'"):
+        board.set_air(weak, "gpu")
 
 
 def test_what_a_processor_cannot_run_is_refused_when_loaded(board: VirtualBoard, model: Model) -> None:

@@ -39,7 +39,8 @@ TRANSLATION = task("mobilebert", 0.1)
 def means(
     board: str, task: Task, actions: Sequence[Action], co_run: CoRun = ALONE, air: Air = REGULAR
 ) -> Sequence[Means]:
-    return Truth(PROFILES[board], lambda: Present(co_run, 45.0, False, {"cloud": air, "edge": air}), request_of)(task, actions)
+    present = Present(co_run, 45.0, False, {"cloud": air, "edge": air})
+    return Truth(PROFILES[board], lambda: present, request_of)(task, actions)
 
 
 def best(board: str, task: Task, actions: Sequence[Action], co_run: CoRun = ALONE, air: Air = REGULAR) -> Action:
