@@ -2,49 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
-from bench.energy_accuracy import LOADS, METERS, Accuracy, Point, measure
-
-CAPTURES = 204
-BIAS_LIMIT = {0.005: 0.03, 0.02: 0.01, 0.1: 0.002, 0.25: 0.002, 2.0: 0.002}
+from bench.captures import LOADS, METERS, Accuracy, Point, measure
+from bench.energy_accuracy import (
+    BIAS_LIMITS,
+    CAPTURES,
+    COVERAGE_LIMITS,
+    RMS_LIMITS,
+    SEED,
+    by_load,
+    by_window,
+)
 
 
 @pytest.fixture(scope="module")
 def points() -> list[Point]:
-    return measure(CAPTURES, seed=2)
+    return measure(CAPTURES, SEED)
 
 
-def accuracy(points: list[Point], chosen: Callable[[Point], bool]) -> Accuracy:
-    return Accuracy.of(point for point in points if chosen(point))
+def check_uncertainty(points: list[Point]) -> None:
+    """Neither optimistic nor padded."""
+    figures = Accuracy.of(points)
+    least, most = COVERAGE_LIMITS
+    assert least <= figures.coverage <= most
+    padded, optimistic = RMS_LIMITS
+    assert padded <= figures.normalised_rms <= optimistic
 
 
+def test_there_are_enough_captures_of_everything(points: list[Point]) -> None:
+    assert CAPTURES >= 200
+    assert len(by_load(points)) == len(METERS) * len(LOADS) * 2
+    assert min(len(chosen) for chosen in by_load(points).values()) >= 90
+
+
+@pytest.mark.parametrize("window_s", BIAS_LIMITS)
 @pytest.mark.parametrize("meter", METERS)
-@pytest.mark.parametrize("window_s", BIAS_LIMIT)
-def test_there_is_no_bias(points: list[Point], meter: str, window_s: float) -> None:
-    of_window = [point for point in points if point.meter == meter and point.window_s == window_s]
+def test_every_length_of_window(points: list[Point], meter: str, window_s: float) -> None:
+    chosen = by_window(points).get(f"{meter}, {window_s:g} s", [])
     if meter == "ina-bridge" and window_s == 0.005:
-        assert not of_window, "the bridge must refuse a window as short as this"
+        assert not chosen, "the bridge must refuse so short a window"
         return
-    assert abs(Accuracy.of(of_window).bias) <= BIAS_LIMIT[window_s]
+    assert abs(Accuracy.of(chosen).bias) <= BIAS_LIMITS[window_s]
+    check_uncertainty(chosen)
 
 
-@pytest.mark.parametrize("meter", METERS)
 @pytest.mark.parametrize("load", LOADS)
 @pytest.mark.parametrize("place", ["edges", "random"])
-def test_the_uncertainty_is_neither_optimistic_nor_padded(
-    points: list[Point], meter: str, load: str, place: str
-) -> None:
-    figures = accuracy(points, lambda point: (point.meter, point.load, point.place) == (meter, load, place))
-    assert figures.count >= 90
-    assert 0.90 <= figures.coverage <= 1.0
-    assert 0.5 <= figures.normalised_rms <= 1.2
-
-
-@pytest.mark.parametrize("window_s", BIAS_LIMIT)
-def test_the_uncertainty_holds_at_every_length(points: list[Point], window_s: float) -> None:
-    figures = accuracy(points, lambda point: point.window_s == window_s)
-    assert 0.90 <= figures.coverage <= 1.0
-    assert 0.5 <= figures.normalised_rms <= 1.2
+@pytest.mark.parametrize("meter", METERS)
+def test_every_load_and_place(points: list[Point], meter: str, place: str, load: str) -> None:
+    check_uncertainty(by_load(points)[f"{meter}, {place}, {load}"])
