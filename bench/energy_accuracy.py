@@ -1,4 +1,4 @@
-"""How far measured joules lie from true ones, and whether their uncertainty knows it: `python -m bench energy_accuracy`.
+"""How far measured joules lie from true ones, and whether their uncertainty knows: `python -m bench energy_accuracy`.
 
 `python -m bench.energy_accuracy` prints every class.
 """
