@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isinf
+
 from results.statistics import Estimate
 
 DASH, TIMES, MINUS, SPACE = "\u2013", "\u00d7", "\u2212", "\u00a0"
@@ -64,6 +66,34 @@ def joules_interval(estimate: Estimate | None) -> str:
         return ""
     factor, prefix = _prefix(estimate.high)
     return f"{_digits(estimate.low / factor)}{DASH}{_digits(estimate.high / factor)}{SPACE}{prefix}J"
+
+
+def estimate_percent(estimate: Estimate | None) -> str:
+    """A share or a relative difference, two significant digits of a percent at least."""
+    if estimate is None:
+        return DASH
+    value = 100 * estimate.value
+    digits = f"{value:,.0f}" if abs(value) >= 99.5 else f"{value:.3g}" if abs(value) >= 1 else f"{value:.2g}"
+    return f"{digits}{SPACE}%".replace("-", MINUS)
+
+
+def estimate_interval(estimate: Estimate | None) -> str:
+    """The 95 % interval of a share, in percent; empty where there is none."""
+    if estimate is None or estimate.low is None or estimate.high is None or estimate.low == estimate.high:
+        return ""
+    ends = (
+        estimate_percent(Estimate(end, None, None)).removesuffix(f"{SPACE}%") for end in (estimate.low, estimate.high)
+    )
+    return f" {DASH} ".join(ends)
+
+
+def trials(estimate: Estimate) -> str:
+    """A median number of trials with the upper end of its interval; infinite is never."""
+    if isinf(estimate.value):
+        return "never"
+    if estimate.high is None:
+        return f"{estimate.value:.0f}"
+    return f"{estimate.value:.0f} (\u2264{SPACE}{'never' if isinf(estimate.high) else format(estimate.high, '.0f')})"
 
 
 def _prefix(value: float) -> tuple[float, str]:

@@ -7,15 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import plotly.graph_objects as go
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
-from results import figures, formats, names
+from results import figures, names
 from results.analysis import NEAR_OPT, Analysis, Overall, Row, analyse
-from results.durable import write_whole
 from results.learning import SPAN, Curve, learning_curves
+from results.page import drawn, render_page, write_text
 from results.quality import assess, judged
 from results.records import TrialRecord
 from results.run import Run
@@ -47,12 +44,7 @@ class Trace:
 
 def write_report(run: Run, path: Path) -> None:
     """Writes the page to `path`, whole or not at all. Raises `StoreFull` when there is no space."""
-    page = render(run).encode()
-
-    def write(part: Path) -> None:
-        part.write_bytes(page)
-
-    write_whole(path, write)
+    write_text(path, render(run))
 
 
 def render(run: Run) -> str:
@@ -60,59 +52,29 @@ def render(run: Run) -> str:
     analysis = analyse(run)
     curves = learning_curves(run, analysis)
     quality = assess(run)
-    return (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            run=run,
-            header=run.header,
-            caution=run.header.caution,
-            analysis=analysis,
-            headlines=_headlines(analysis),
-            legends=_legends(analysis),
-            efficiency=_efficiency_panels(analysis),
-            grids=_grids(analysis),
-            decisions=_decision_panels(analysis),
-            learning=_learning_panels(curves),
-            measured=any(row.energy_j for row in analysis.rows),
-            truth_known=any(row.gap_to_opt is not None for row in analysis.rows),
-            streams=any(row.frame_energy_j is not None for row in analysis.rows),
-            trace=_trace(run, analysis),
-            quality=quality,
-            truth_drawing=_drawn(figures.truth_errors(judged(run)), "truth") if quality.truth else None,
-            facts=_facts(run),
-            plotly_js=Markup(get_plotlyjs()),
-        )
+    return render_page(
+        "report.html.j2",
+        BASELINE=names.BASELINE,
+        NEAR_OPT=NEAR_OPT,
+        SPAN=SPAN,
+        run=run,
+        header=run.header,
+        caution=run.header.caution,
+        analysis=analysis,
+        headlines=_headlines(analysis),
+        legends=_legends(analysis),
+        efficiency=_efficiency_panels(analysis),
+        grids=_grids(analysis),
+        decisions=_decision_panels(analysis),
+        learning=_learning_panels(curves),
+        measured=any(row.energy_j for row in analysis.rows),
+        truth_known=any(row.gap_to_opt is not None for row in analysis.rows),
+        streams=any(row.frame_energy_j is not None for row in analysis.rows),
+        trace=_trace(run, analysis),
+        quality=quality,
+        truth_drawing=drawn(figures.truth_errors(judged(run)), "truth") if quality.truth else None,
+        facts=_facts(run),
     )
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("results", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    for wording in (
-        *(formats.quantity, formats.with_uncertainty, formats.joules, formats.seconds),
-        *(formats.percent, formats.signed_percent),
-        *(formats.times, formats.times_interval, formats.joules_interval),
-        *(names.policy_name, names.row_name),
-    ):
-        environment.filters[wording.__name__] = wording
-    environment.globals |= {"BASELINE": names.BASELINE, "NEAR_OPT": NEAR_OPT, "SPAN": SPAN}
-    return environment
-
-
-def _drawn(figure: go.Figure, name: str) -> Markup:
-    html = figure.to_html(
-        full_html=False,
-        include_plotlyjs=False,
-        div_id=f"figure-{name}",
-        config={"displayModeBar": False, "responsive": True},
-    )
-    return Markup(html)
 
 
 def _headlines(analysis: Analysis) -> list[Overall]:
@@ -138,7 +100,7 @@ def _efficiency_panels(analysis: Analysis) -> list[Panel]:
         rows = [row for row in analysis.rows if row.workload == workload and row.policy != names.BASELINE]
         if any(row.efficiency for row in rows):
             figure = figures.efficiency(rows, analysis.environments)
-            panels.append(Panel(workload, _drawn(figure, f"efficiency-{number}")))
+            panels.append(Panel(workload, drawn(figure, f"efficiency-{number}")))
     return panels
 
 
@@ -170,7 +132,7 @@ def _decision_panels(analysis: Analysis) -> list[Panel]:
     for number, workload in enumerate(analysis.workloads):
         rows = [row for row in _choosing(analysis) if row.workload == workload]
         if rows:
-            panels.append(Panel(workload, _drawn(figures.decisions(rows), f"decisions-{number}")))
+            panels.append(Panel(workload, drawn(figures.decisions(rows), f"decisions-{number}")))
     return panels
 
 
@@ -179,7 +141,7 @@ def _learning_panels(curves: Sequence[Curve]) -> list[Panel]:
     for number, (workload, policy) in enumerate(dict.fromkeys((curve.workload, curve.policy) for curve in curves)):
         own = [curve for curve in curves if (curve.workload, curve.policy) == (workload, policy)]
         title = f"{workload}, {names.policy_name(policy)}"
-        panels.append(Panel(title, _drawn(figures.learning(own), f"learning-{number}")))
+        panels.append(Panel(title, drawn(figures.learning(own), f"learning-{number}")))
     return panels
 
 
@@ -190,7 +152,7 @@ def _trace(run: Run, analysis: Analysis) -> Trace | None:
     for trial in [*learned[-1:], *measured[-1:]]:
         samples = run.samples_of(trial.index)
         if len(samples):
-            return Trace(trial, _drawn(figures.power_trace(trial, samples), "trace"))
+            return Trace(trial, drawn(figures.power_trace(trial, samples), "trace"))
     return None
 
 

@@ -19,6 +19,7 @@ from power import PowerError
 from results import Run, StoreError, summary, write_report
 from scheduler.policies import PolicyError
 from testbed import experiment
+from testbed.cli.arena import arena
 from testbed.cli.progress import RunDisplay
 from testbed.cli.tables import show_findings, summary_table
 from testbed.config import Suite, bench_schema, load_bench, load_suite
@@ -142,6 +143,9 @@ def schema(of: Annotated[Literal["bench", "suite"], typer.Argument(help="Which k
     """Print the JSON Schema of bench or suite files, for editors."""
     model = bench_schema() if of == "bench" else Suite
     _print_json(model.model_json_schema())
+
+
+app.command()(arena)
 
 
 def _write_report(run: Run) -> None:
