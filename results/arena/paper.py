@@ -42,3 +42,11 @@ FIGURES = (
 
 Its decision accuracy exceeds what a policy that explores one decision in ten can reach, so it is set beside decisions
 that were not made to explore."""
+
+OURS = (
+    "autoscale-trained",
+    "autoscale-repaired-trained",
+    "bayesian",
+    "bayesian-transferred",
+)
+"""policies that stand beside the paper's"""

@@ -64,12 +64,18 @@ def _claim(experiment: Experiment, plans: Sequence[Plan], folder: Path) -> None:
         actions={plan.board.name: [str(action) for action in plan.actions] for plan in plans},
         notes={plan.board.name: list(plan.notes) for plan in plans},
     )
-    if not (folder / "arena.json").exists():
-        write_header(folder, header)
-        return
-    found = read_header(folder)
-    if (found.experiment, found.actions) != (header.experiment, header.actions):
-        raise BenchError(f"{folder} holds another experiment, or this one before it was changed; choose another folder")
+    if (folder / "arena.json").exists():
+        found = read_header(folder)
+        if _but_seeds(found) != _but_seeds(header):
+            raise BenchError(
+                f"{folder} holds another experiment, or this one before it was changed; choose another folder"
+            )
+    write_header(folder, header)
+
+
+def _but_seeds(header: ArenaHeader) -> tuple[object, ...]:
+    """What must be the same for courses to stand beside each other: more seeds may always be added."""
+    return {**header.experiment, "seeds": None}, header.actions, header.versions
 
 
 _circuit: Circuit | None = None
