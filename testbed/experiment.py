@@ -19,7 +19,7 @@ from results import RunHeader, RunStore
 from scheduler import policies
 from scheduler.contract import REMOTE_TARGETS, Action
 from testbed.actions import resolve_actions
-from testbed.config import Bench, Suite, Workload, bench_schema
+from testbed.config import Bench, Environment, Suite, Workload, bench_schema
 from testbed.environments import resolve_environment
 from testbed.errors import BenchError
 from testbed.meter import Meter
@@ -49,6 +49,7 @@ def start(bench: Bench, suite: Suite, seed: int, out: Path, audience: Audience) 
     The folder appears once everything the suite needs was found to be there.
     """
     _require_policies(suite)
+    _require_link(bench, suite)
 
     def create() -> RunStore:
         stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S")
@@ -83,11 +84,17 @@ def _carry_out(
             for name, endpoint in bench.endpoints.items():
                 opened.agent.ask("endpoint", name=name, url=urls[name], timeout_s=endpoint.timeout_s)
             _bring_to_board(opened, suite, models, actions, seed, audience.step)
-            with _metering(opened) as meter, open_store() as store:
-                audience.run_begins(store, meter)
-                Runner(opened, meter, suite, actions, store, audience).run()
-                store.finish()
-                return store.path
+            with _metering(opened) as meter:
+                window_s = suite.window_s or 0.0
+                if meter is not None:
+                    audience.step(f"watching {meter.spec.name}")
+                    meter.settle(opened.now_ns())
+                    window_s = meter.window_s(suite.window_s)
+                with open_store() as store:
+                    audience.run_begins(store, meter)
+                    Runner(opened, meter, suite, actions, store, audience, window_s).run()
+                    store.finish()
+                    return store.path
 
 
 def _metering(opened: OpenBench) -> AbstractContextManager[Meter | None]:
@@ -97,6 +104,18 @@ def _metering(opened: OpenBench) -> AbstractContextManager[Meter | None]:
 def _require_policies(suite: Suite) -> None:
     for use in suite.policies:
         policies.require(use.name, use.options)
+
+
+def _require_link(bench: Bench, suite: Suite) -> None:
+    """Raises BenchError for a signal that nothing on this bench can bring about."""
+    regular = Environment(name="regular")
+    for environment in map(resolve_environment, suite.environments):
+        signals = environment.rssi_dbm, environment.peer_rssi_dbm, environment.rssi_std_db
+        if bench.link is None and signals != (regular.rssi_dbm, regular.peer_rssi_dbm, regular.rssi_std_db):
+            raise BenchError(
+                f"environment '{environment.name}' asks for a signal, and bench '{bench.name}' has no 'link' that could "
+                "shape the network; add one, or leave the environment out"
+            )
 
 
 def _prepare_models(suite: Suite, on_step: Callable[[str], None]) -> dict[str, zoo.PreparedModel]:

@@ -29,6 +29,8 @@ PAD = 1 / 3
 """how much of each idle guard a cut takes in beside the window; the rest is the baseline"""
 TRACE_TIMEOUT_S = 3.0
 """how long the trace may lag behind a trial's end"""
+WINDOW_MARGIN = 1.02
+"""over the meter's shortest window, whose rate is known better and better as it runs"""
 REOPENINGS = 5
 WARM_UP_S = 1.0
 """trace that must be there before the first trial: it settles the fit of the meter's clock"""
@@ -66,6 +68,21 @@ class Meter:
     def settle(self, now_ns: int) -> None:
         """Wait for enough trace to know the meter's clock. Raises a `power.TransientError` when none comes."""
         self._recorder.wait_until(now_ns + round(WARM_UP_S * 1e9), WARM_UP_S + TRACE_TIMEOUT_S)
+
+    def window_s(self, asked_s: float | None) -> float:
+        """The least length of a trial: as asked, or what this meter needs.
+
+        Raises BenchError when less is asked than it can tell.
+        """
+        shortest_s = self.spec.shortest_window_s
+        if asked_s is None:
+            return shortest_s * WINDOW_MARGIN
+        if asked_s < shortest_s:
+            raise BenchError(
+                f"suite: window_s of {asked_s * 1e3:.3g} ms is too short for {self.spec.name}, which needs "
+                f"{shortest_s * 1e3:.3g} ms; leave it out to get that"
+            )
+        return asked_s
 
     @property
     def clock(self) -> ClockFit:

@@ -58,7 +58,9 @@ class Runner:
         actions: Sequence[Action],
         store: RunStore,
         watcher: Watcher,
+        window_s: float,
     ) -> None:
+        """`window_s` is the least length of a trial."""
         self._bench = bench
         self._agent = bench.agent
         self._meter = meter
@@ -72,7 +74,6 @@ class Runner:
         self._surroundings: Moment | None = None
         self._condition = ConditionRecord(asked={}, applied={})
         self._co_runner: dict[str, float] = {}
-        window_s = suite.window_s or (meter.spec.shortest_window_s if meter else 0.0)
         self._window = {"shortest_s": window_s, "guard_s": suite.guard_s if meter else 0.0}
 
     def run(self) -> None:
@@ -82,8 +83,6 @@ class Runner:
         """
         plan = [PlannedTrial.from_dict(entry) for entry in self._store.plan]
         left = plan[len(self._store.trials) :]
-        if self._meter is not None:
-            self._meter.settle(self._bench.now_ns())
         policies_ready = False
         for planned in left:
             if planned.policy is not None and not policies_ready:

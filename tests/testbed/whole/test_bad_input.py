@@ -57,6 +57,8 @@ def complaint(line: CommandLine, *arguments: str) -> str:
             SUITE,
             "outside the board's input range",
         ),
+        (BENCH.replace("link: {kind: virtual}\n", ""), SUITE, "environment 'S4' asks for a signal"),
+        (BENCH, SUITE + "window_s: 1 ms\n", "window_s of 1 ms is too short"),
         (REAL.replace("PORT", "/dev/ttyNOSUCH"), LINUX_SUITE, "/dev/ttyNOSUCH"),
     ],
 )
