@@ -18,8 +18,6 @@ from results.arena.records import ArenaRecords
 from results.names import BASELINE, decision_order, environment_order, learns, policy_name, row_colour, target_colour
 from results.page import drawn, render_page, write_text
 
-SIMULATED = "in simulation: a virtual board, no measurement of hardware"
-REPLAYED = "replayed from recorded trials"
 _MAPPED = ("opt", "autoscale-repaired-trained", "bayesian")
 """policies whose decisions are mapped"""
 _STEADY = ("edge-best", "opt")
@@ -67,7 +65,7 @@ def render(records: ArenaRecords, analysis: ArenaAnalysis, behind: Sequence[Behi
     return render_page(
         "arena.html.j2",
         header=records.header,
-        caution=_caution(records, list(analysis.boards)),
+        caution=records.header.caution(analysis.boards),
         analysis=analysis,
         parts=_parts(records, analysis),
         behind=behind,
@@ -90,11 +88,6 @@ def render(records: ArenaRecords, analysis: ArenaAnalysis, behind: Sequence[Behi
     )
 
 
-def _caution(records: ArenaRecords, boards: Sequence[str]) -> str:
-    kinds = {records.header.provenance[board] for board in boards}
-    return "; ".join(SIMULATED if kind == "virtual" else REPLAYED for kind in sorted(kinds))
-
-
 def _parts(records: ArenaRecords, analysis: ArenaAnalysis) -> list[BoardPart]:
     names = [*analysis.boards, *([ALL_BOARDS] if len(analysis.boards) > 1 else [])]
     settled = [row for row in analysis.rows if row.phase == "settled"]
@@ -105,7 +98,7 @@ def _parts(records: ArenaRecords, analysis: ArenaAnalysis) -> list[BoardPart]:
             if row.board == name and row.environment is not None:
                 by_environment.setdefault(row.policy, {})[row.environment] = row
         whole = tuple(row for row in settled if row.board == name and row.environment is None)
-        caution = _caution(records, analysis.boards if name == ALL_BOARDS else [name])
+        caution = records.header.caution(analysis.boards if name == ALL_BOARDS else [name])
         parts.append(BoardPart(name, caution, whole, by_environment))
     return parts
 

@@ -10,7 +10,7 @@ replay. `energy_j` is what the very inference took.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from results.durable import StoreError, write_whole
 from results.records import STRICT, Facts
 
 FORMAT_VERSION = 1
+SIMULATED = "in simulation: a virtual board, no measurement of hardware"
 
 Numbers = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -43,11 +44,16 @@ class ArenaHeader:
     versions: dict[str, str]
     host: Facts
     provenance: dict[str, str]
-    """board -> "virtual" or "measured\""""
+    """board -> "virtual", or in words what is played again"""
     actions: dict[str, list[str]]
     """board -> its actions, in the order of the indices in the records"""
     notes: dict[str, list[str]]
     """board -> what a reader must know of it: trials dropped, cells without data"""
+
+    def caution(self, boards: Iterable[str]) -> str:
+        """What goes with every figure of these boards."""
+        kinds = dict.fromkeys(self.provenance[board] for board in boards)
+        return "; ".join(SIMULATED if kind == "virtual" else kind for kind in kinds)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -60,9 +60,9 @@ def _claim(experiment: Experiment, plans: Sequence[Plan], folder: Path) -> None:
         experiment=experiment.model_dump(mode="json"),
         versions={"python": platform.python_version(), **{package: version(package) for package in _VERSIONED}},
         host={"machine": platform.machine(), "system": platform.platform(), "node": platform.node()},
-        provenance={plan.board.name: plan.provenance for plan in plans},
-        actions={plan.board.name: [str(action) for action in plan.actions] for plan in plans},
-        notes={plan.board.name: list(plan.notes) for plan in plans},
+        provenance={plan.name: plan.provenance for plan in plans},
+        actions={plan.name: [str(action) for action in plan.actions] for plan in plans},
+        notes={plan.name: list(plan.notes) for plan in plans},
     )
     if (folder / "arena.json").exists():
         found = read_header(folder)

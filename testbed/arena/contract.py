@@ -1,4 +1,4 @@
-"""What the arena asks of a world: a virtual board in virtual time, or measured trials played again."""
+"""What the arena asks of a board: a virtual one in virtual time, or measured trials played again."""
 
 from __future__ import annotations
 
@@ -55,12 +55,8 @@ class Episode(Protocol):
         """What comes of an action in a trial; asked twice, the same."""
 
 
-class World(Protocol):
-    """One board with all that surrounds it."""
-
-    @property
-    def provenance(self) -> str:
-        """ "virtual" or "measured": what its figures are."""
+class VirtualWorld(Protocol):
+    """A virtual board with all that surrounds it, in virtual time."""
 
     def episode(self, job: Job, moments: Sequence[Moment], seen: Sequence[Moment], seed: Sequence[int]) -> Episode:
         """One trial a moment. `seen` is what telemetry tells of the moments, before its noise."""

@@ -17,15 +17,14 @@ from scheduler import policies
 from scheduler.contract import Action, Policy, State
 from testbed.arena.boards import OpenBoard, Plan
 from testbed.arena.config import ArenaPolicy, Drift, Experiment
-from testbed.arena.contract import Episode, Job, Sample
-from testbed.arena.drift import drifting
+from testbed.arena.contract import Sample
 from testbed.arena.driver import Clairvoyant, Meter, drive
 from testbed.arena.judge import Judge, Place
 from testbed.arena.profiling import Profiled, profile
 from testbed.arena.seeds import stream
 from testbed.arena.transfer import hand_over
 from testbed.config import CoRunner, Environment
-from testbed.environments import moments, resolve_environment
+from testbed.environments import resolve_environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ def courses(experiment: Experiment) -> list[Course]:
 
 
 def _left_out(experiment: Experiment, policy: ArenaPolicy) -> Sequence[str | None]:
-    if policy.start == "trained" and experiment.training.leave_network_out:
+    if policy.start != "cold" and experiment.training.leave_network_out:
         return [workload.name for workload in experiment.workloads]
     return [None]
 
@@ -65,99 +64,83 @@ class Circuit:
     def __init__(self, experiment: Experiment, plans: Sequence[Plan]) -> None:
         self._experiment = experiment
         self._boards: dict[str, OpenBoard] = {}
-        self._plans = {plan.board.name: plan for plan in plans}
+        self._plans = {plan.name: plan for plan in plans}
         self._judges: dict[str, Judge] = {}
         self._policies = {policy.name: policy for policy in experiment.policies}
         self._profiled = lru_cache(maxsize=2 * len(plans))(self._profile)
 
     def run(self, course: Course) -> list[CellRecord]:
         """Every cell of a course, each entered by a copy of the policy as its training left it."""
-        board, entry = self._board(course.board), self._policies[course.policy]
-        competitor = _Competitor(entry, board, self._profiled(course.board, course.seed), course.seed)
+        entry, competitor = self._policies[course.policy], self._competitor(course, course.board)
+        plan, board = competitor.plan, competitor.board
         trained = 0
         if entry.start == "trained":
             trained = self._train(competitor, course.left_out)
         elif entry.start == "transferred":
-            trained = self._transfer(competitor)
+            trained = self._transfer(competitor, course)
         competitor.ready()
-        judge = self._judges.setdefault(board.name, Judge(board.actions))
+        judge = self._judges.setdefault(plan.name, Judge(plan.actions))
         records = []
-        for workload, job in board.jobs.items():
-            if course.left_out not in (None, workload):
+        for (workload, job), cell in product(plan.jobs.items(), self._cells()):
+            if course.left_out not in (None, workload) or not board.has(job, cell):
                 continue
-            for cell in self._cells():
-                episode = self._episode(board, job, cell, course.seed)
-                policy = competitor.enter(workload, cell.name)
-                decisions = drive(policy, episode, competitor.meter, competitor.clairvoyant)
-                shift = cell.at if isinstance(cell, Drift) else None
-                place = Place(board.name, workload, cell.name, entry.name, course.seed, shift, trained)
-                records.append(judge.record(place, job.task, episode, decisions))
+            chance = stream(course.seed, "cell", plan.name, workload, cell.name)  # the same for every policy
+            episode = board.episode(job, cell, self._experiment.trials, chance)
+            decisions = drive(competitor.enter(workload, cell.name), episode, competitor.meter, competitor.clairvoyant)
+            shift = cell.at if isinstance(cell, Drift) else None
+            place = Place(plan.name, workload, cell.name, entry.name, course.seed, shift, trained)
+            records.append(judge.record(place, job.task, episode, decisions))
         return records
 
-    def _cells(self) -> Iterator[Environment | Drift]:
-        yield from map(resolve_environment, self._experiment.environments)
-        yield from self._experiment.drifts
-
-    def _episode(self, board: OpenBoard, job: Job, cell: Environment | Drift, seed: int) -> Episode:
-        """The same for every policy."""
-        chance = stream(seed, "cell", board.name, job.task.name, cell.name)
-        random, trials = np.random.default_rng(chance), self._experiment.trials
-        if isinstance(cell, Drift):
-            return board.world.episode(job, *drifting(cell, trials, random), chance)
-        surroundings = moments(cell, trials, random)
-        return board.world.episode(job, surroundings, surroundings, chance)
+    def _cells(self) -> list[Environment | Drift]:
+        return [*map(resolve_environment, self._experiment.environments), *self._experiment.drifts]
 
     def _train(self, competitor: _Competitor, left_out: str | None) -> int:
         """Blocks of one workload in one condition, shuffled; returns how many inferences that took."""
-        training, board = self._experiment.training, competitor.board
+        training, plan, board = self._experiment.training, competitor.plan, competitor.board
         environments = _grid() if training.environments == "grid" else map(resolve_environment, training.environments)
         blocks = [
             (job, environment)
-            for (workload, job), environment in product(board.jobs.items(), list(environments))
-            if workload != left_out
+            for (workload, job), environment in product(plan.jobs.items(), list(environments))
+            if workload != left_out and board.has(job, environment)
         ]
-        chance = stream(competitor.seed, "training", board.name)
-        for i in np.random.default_rng(chance).permutation(len(blocks)):
-            job, environment = blocks[i]
-            own = stream(competitor.seed, "training", board.name, job.task.name, environment.name)
-            surroundings = moments(environment, training.trials, np.random.default_rng(own))
-            episode = board.world.episode(job, surroundings, surroundings, own)
+        order = np.random.default_rng(stream(competitor.seed, "training", plan.name)).permutation(len(blocks))
+        for job, environment in (blocks[i] for i in order):
+            chance = stream(competitor.seed, "training", plan.name, job.task.name, environment.name)
+            episode = board.episode(job, environment, training.trials, chance)
             drive(competitor.policy, episode, competitor.meter, competitor.clairvoyant)
         return len(blocks) * training.trials
 
-    def _transfer(self, competitor: _Competitor) -> int:
-        """Train on each of the other boards, and start from what the last one taught."""
-        trained = 0
-        for name in self._plans:
-            if name == competitor.board.name:
-                continue
-            other = _Competitor(
-                competitor.entry, self._board(name), self._profiled(name, competitor.seed), competitor.seed
-            )
-            trained = self._train(other, None)
-            with TemporaryDirectory(prefix="arena-") as folder:
-                competitor.policy = hand_over(other.policy, competitor.entry, competitor.build, Path(folder))
+    def _transfer(self, competitor: _Competitor, course: Course) -> int:
+        """Train on another board, and start from what that taught; of several, on the first in the experiment."""
+        other = self._competitor(course, next(name for name in self._plans if name != course.board))
+        trained = self._train(other, course.left_out)
+        with TemporaryDirectory(prefix="arena-") as folder:
+            competitor.policy = hand_over(other.policy, competitor.entry, competitor.build, Path(folder))
         return trained
 
-    def _board(self, name: str) -> OpenBoard:
-        if name not in self._boards:
-            self._boards[name] = self._plans[name].open()
-        return self._boards[name]
+    def _competitor(self, course: Course, board: str) -> _Competitor:
+        if board not in self._boards:
+            self._boards[board] = self._plans[board].open()
+        profiled = self._profiled(board, course.seed)
+        return _Competitor(
+            self._policies[course.policy], self._plans[board], self._boards[board], profiled, course.seed
+        )
 
     def _profile(self, board: str, seed: int) -> Profiled:
-        return profile(self._board(board), self._experiment.profile, seed)
+        return profile(self._plans[board], self._boards[board], self._experiment.profile, seed)
 
 
 class _Competitor:
     """A policy on a board, with what it needs there."""
 
-    def __init__(self, entry: ArenaPolicy, board: OpenBoard, profiled: Profiled, seed: int) -> None:
-        self.entry, self.board, self.seed = entry, board, seed
+    def __init__(self, entry: ArenaPolicy, plan: Plan, board: OpenBoard, profiled: Profiled, seed: int) -> None:
+        self.entry, self.plan, self.board, self.seed = entry, plan, board, seed
         self.clairvoyant = Clairvoyant()
         self._records = profiled.seen_in(entry.profile)
         self.meter: Meter = _monitor
-        if entry.energy == "estimator":
-            estimator = profiled.estimator
+        estimator = profiled.estimator
+        if entry.energy == "estimator" and estimator is not None:
             self.meter = lambda state, action, sample: estimator.energy_j(
                 state, action, sample.latency_s, sample.transmit_s, sample.receive_s
             )
@@ -169,7 +152,7 @@ class _Competitor:
         (seed,) = np.random.SeedSequence(stream(self.seed, "policy", self.entry.name, *cell)).generate_state(1)
         return policies.build(
             name,
-            self.board.actions,
+            self.plan.actions,
             seed=int(seed),
             options=options,
             profile=self._records,

@@ -111,16 +111,24 @@ def require(name: str) -> None:
         raise BenchError(f"network '{name}' is unknown; {hint}")
 
 
-def job_of(workload: ArenaWorkload, precisions: Sequence[str], on_step: Callable[[str], None]) -> Job:
-    """A workload as a job. Raises BenchError for a network it does not know."""
-    require(workload.model)
-    found = _described(workload.model, precisions, on_step)
+def job_of(
+    workload: ArenaWorkload,
+    precisions: Sequence[str],
+    on_step: Callable[[str], None],
+    accuracy: Mapping[str, float] | None = None,
+) -> Job:
+    """A workload as a job, with the accuracy that was recorded of it where there is a record.
+
+    Raises BenchError for a network it does not know.
+    """
+    found = _described(workload, precisions, on_step)
+    known = found.accuracy if accuracy is None else accuracy
     task = Task(
         name=workload.name,
         network=found.network,
         qos_s=workload.qos_s,
         accuracy_target=workload.accuracy_target,
-        accuracy={precision: found.accuracy[precision] for precision in precisions},
+        accuracy={precision: known[precision] for precision in precisions if precision in known},
     )
     request = {spec.name: np.zeros(spec.shape, spec.dtype) for spec in found.inputs}
     return Job(
@@ -131,7 +139,11 @@ def job_of(workload: ArenaWorkload, precisions: Sequence[str], on_step: Callable
     )
 
 
-def _described(name: str, precisions: Sequence[str], on_step: Callable[[str], None]) -> Described:
+def _described(workload: ArenaWorkload, precisions: Sequence[str], on_step: Callable[[str], None]) -> Described:
+    name = workload.model
+    if workload.layers is not None:
+        return Described(Network(name, **workload.layers.model_dump()), 0, {}, (), ())
+    require(name)
     if name in _PUBLISHED:
         return _PUBLISHED[name].described(name)
     model = zoo.prepare(name, precisions, on_step=on_step)

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from scheduler.contract import Action, State
 from scheduler.estimator import Estimator
 from scheduler.profile import ProfileRecord
-from testbed.arena.boards import OpenBoard
+from testbed.arena.boards import OpenBoard, Plan
 from testbed.arena.config import Profiling
 from testbed.arena.contract import Sample
 from testbed.arena.seeds import stream
-from testbed.environments import moments, resolve_environment
+from testbed.environments import resolve_environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,30 +21,31 @@ class Profiled:
 
     records: Mapping[str, tuple[ProfileRecord, ...]]
     """environment -> its trials"""
-    estimator: Estimator
+    estimator: Estimator | None
+    """None where the idle power is not known: policies are then told what was measured"""
 
     def seen_in(self, environments: list[str] | None) -> tuple[ProfileRecord, ...]:
         """The records of some environments, or of all."""
         return tuple(record for name in environments or self.records for record in self.records[name])
 
 
-def profile(board: OpenBoard, profiling: Profiling, seed: int) -> Profiled:
-    """Try every action in every workload and environment."""
-    environments = [resolve_environment(named) for named in profiling.environments]
+def profile(plan: Plan, board: OpenBoard, profiling: Profiling, seed: int) -> Profiled:
+    """Try every action in every workload and environment there is."""
     records: dict[str, tuple[ProfileRecord, ...]] = {}
-    for environment in environments:
+    for environment in map(resolve_environment, profiling.environments):
         found = []
-        for name, job in board.jobs.items():
-            chance = stream(seed, "profile", board.name, name, environment.name)
-            surroundings = moments(environment, profiling.trials, np.random.default_rng(chance))
-            episode = board.world.episode(job, surroundings, surroundings, chance)
+        for name, job in plan.jobs.items():
+            if not board.has(job, environment):
+                continue
+            chance = stream(seed, "profile", plan.name, name, environment.name)
+            episode = board.episode(job, environment, profiling.trials, chance)
             for trial, (state, truth) in enumerate(zip(episode.states, episode.truths, strict=True)):
                 samples = ((action, episode.sample(trial, action)) for action in truth)
                 found += [_record(state, *each, profiling) for each in samples if not each[1].failed]
         records[environment.name] = tuple(found)
-    resting = moments(environments[0], 1, np.random.default_rng(stream(seed, "idle")))[0]
     everything = [record for each in records.values() for record in each]
-    return Profiled(records, Estimator.fit(everything, board.world.idle_power_w(resting)))
+    idle_power_w = board.idle_power_w
+    return Profiled(records, None if idle_power_w is None else Estimator.fit(everything, idle_power_w))
 
 
 def _record(state: State, action: Action, sample: Sample, profiling: Profiling) -> ProfileRecord:

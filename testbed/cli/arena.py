@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,8 @@ from testbed.errors import BenchError
 
 BETTER, PUBLISHED = "bayesian", "autoscale"
 """the policies whose cells are held against each other one by one"""
+_PIPE_COLUMNS = 120
+"""width of what goes to a file or a pipe"""
 _EVERY = 20
 """courses between two lines where the screen is no terminal"""
 
@@ -34,7 +37,8 @@ def arena(
     as_json_: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Let policies compete on virtual boards or recorded trials; run again, it goes on where it broke off."""
-    screen = Console(stderr=as_json_, highlight=False)
+    stream = sys.stderr if as_json_ else sys.stdout
+    screen = Console(file=stream, highlight=False, width=None if stream.isatty() else _PIPE_COLUMNS)
     wanted = load_experiment(experiment)
     if seeds is not None:
         wanted = wanted.model_copy(update={"seeds": seeds})

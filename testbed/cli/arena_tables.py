@@ -15,13 +15,10 @@ from results.formats import DASH
 from results.names import BASELINE, policy_name
 from results.statistics import Estimate
 
-IN_SIMULATION = "in simulation: a virtual board, no measurement of hardware"
-IN_REPLAY = "replayed from recorded trials"
-
 
 def overall_table(records: ArenaRecords, analysis: ArenaAnalysis, board: str) -> Table:
     """Every policy on one board, over all its cells; the last half of each cell's trials."""
-    table = _table(f"{board}: the last half of each cell's trials", _caution(records, [board]))
+    table = _table(f"{board}: the last half of each cell's trials", records.header.caution([board]))
     table.add_column("", no_wrap=True)
     for heading in ("vs CPU FP32", "QoS missed", "gap to Opt", "within 5 %", "as Opt", "trials to 5 %"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -48,7 +45,7 @@ def paper_table(records: ArenaRecords, analysis: ArenaAnalysis, board: str) -> T
     policies = [policy for policy in OURS if policy in analysis.policies]
     if not policies:
         return None
-    table = _table(f"{board}: beside the paper", _caution(records, [board]))
+    table = _table(f"{board}: beside the paper", records.header.caution([board]))
     table.add_column("")
     table.add_column("paper (three phones)", justify="right")
     for policy in policies:
@@ -70,7 +67,7 @@ def _ours(figure: PaperFigure, row: Row | None) -> str:
 
 def shift_table(records: ArenaRecords, analysis: ArenaAnalysis) -> Table:
     """How policies take a change of the world."""
-    table = _table("after a shift", _caution(records, analysis.boards))
+    table = _table("after a shift", records.header.caution(analysis.boards))
     for heading in ("board", "drift", ""):
         table.add_column(heading, no_wrap=True)
     for heading in ("near Opt again after", "never", "gap", "QoS missed"):
@@ -88,7 +85,9 @@ def shift_table(records: ArenaRecords, analysis: ArenaAnalysis) -> Table:
 
 def behind_table(records: ArenaRecords, lost: Sequence[Behind]) -> Table:
     """Cells in which the better policy is not the better."""
-    table = _table("cells in which Bayesian spends more than AutoScale", _caution(records, [b.board for b in lost]))
+    table = _table(
+        "cells in which Bayesian spends more than AutoScale", records.header.caution([b.board for b in lost])
+    )
     for heading in ("board", "workload", "environment"):
         table.add_column(heading, no_wrap=True)
     for heading in ("energy ratio", "QoS missed", "AutoScale's"):
@@ -110,11 +109,6 @@ def _table(title: str, caution: str) -> Table:
         header_style="bold",
         pad_edge=False,
     )
-
-
-def _caution(records: ArenaRecords, boards: Sequence[str]) -> str:
-    kinds = {records.header.provenance[board] for board in boards}
-    return "; ".join(IN_SIMULATION if kind == "virtual" else IN_REPLAY for kind in sorted(kinds))
 
 
 def times(estimate: Estimate | None) -> str:
@@ -141,4 +135,5 @@ def _with_width(estimate: Estimate, scale: float, unit: str) -> str:
     digits = f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
     if estimate.low is None or estimate.high is None or estimate.low == estimate.high:
         return digits + unit
-    return f"{digits} ± {scale * (estimate.high - estimate.low) / 2:.1g}{unit}"
+    width = scale * (estimate.high - estimate.low) / 2
+    return f"{digits} ± {width:.1g}{unit}" if width < 9.5 else f"{digits} ± {width:.0f}{unit}"
