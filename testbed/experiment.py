@@ -113,8 +113,8 @@ def _require_link(bench: Bench, suite: Suite) -> None:
         signals = environment.rssi_dbm, environment.peer_rssi_dbm, environment.rssi_std_db
         if bench.link is None and signals != (regular.rssi_dbm, regular.peer_rssi_dbm, regular.rssi_std_db):
             raise BenchError(
-                f"environment '{environment.name}' asks for a signal, and bench '{bench.name}' has no 'link' that could "
-                "shape the network; add one, or leave the environment out"
+                f"environment '{environment.name}' asks for a signal, and bench '{bench.name}' has no 'link' to shape "
+                "the network; add one, or leave the environment out"
             )
 
 
