@@ -14,6 +14,7 @@ import numpy as np
 
 from results.arena import CellRecord
 from scheduler import policies
+from scheduler.choices import NothingToChooseError
 from scheduler.contract import Action, Policy, State
 from testbed.arena.boards import OpenBoard, Plan
 from testbed.arena.config import ArenaPolicy, Drift, Experiment
@@ -25,6 +26,7 @@ from testbed.arena.seeds import stream
 from testbed.arena.transfer import hand_over
 from testbed.config import CoRunner, Environment
 from testbed.environments import resolve_environment
+from testbed.errors import BenchError
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,11 @@ class Circuit:
                 continue
             chance = stream(course.seed, "cell", plan.name, workload, cell.name)  # the same for every policy
             episode = board.episode(job, cell, self._experiment.trials, chance)
-            decisions = drive(competitor.enter(workload, cell.name), episode, competitor.meter, competitor.clairvoyant)
+            try:
+                policy = competitor.enter(workload, cell.name)
+                decisions = drive(policy, episode, competitor.meter, competitor.clairvoyant)
+            except NothingToChooseError as error:
+                raise BenchError(f"{plan.name}, {workload}, {cell.name}: {error}; or leave the policy out") from None
             shift = cell.at if isinstance(cell, Drift) else None
             place = Place(plan.name, workload, cell.name, entry.name, course.seed, shift, trained)
             records.append(judge.record(place, job.task, episode, decisions))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from math import floor
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -12,7 +13,7 @@ from results import Run, TrialRecord
 from scheduler.contract import Action
 from testbed.arena.config import ArenaWorkload
 from testbed.arena.contract import Sample
-from testbed.arena.replay import LEAST_ACTIONS, Records, Surroundings, Trial
+from testbed.arena.replay import Condition, Records, Surroundings, Trial, missing
 from testbed.errors import BenchError
 
 _ORIGIN = {"virtual": "a run on a virtual bench", "measured": "a run measured on hardware"}
@@ -48,25 +49,6 @@ def read(folder: Path, workloads: Sequence[ArenaWorkload]) -> Records:
     )
 
 
-def missing(trials: Iterable[Trial], workloads: Sequence[str]) -> list[str]:
-    """What a replay cannot offer for want of recorded trials, in words."""
-    seen: dict[tuple[str, str], dict[Hashable, set[Action]]] = {}
-    every: set[Action] = set()
-    for trial in trials:
-        seen.setdefault((trial.workload, trial.environment), {}).setdefault(trial.bin, set()).add(trial.action)
-        every.add(trial.action)
-    notes = [f"workload {name}: nothing recorded" for name in workloads if not any(name == cell[0] for cell in seen)]
-    for (workload, environment), bins in sorted(seen.items(), key=str):
-        few = sum(len(actions) < LEAST_ACTIONS for actions in bins.values())
-        lacking = sum(len(every) - len(actions) for actions in bins.values())
-        if lacking:
-            notes.append(
-                f"{workload}, {environment}: {lacking} of {len(every) * len(bins)} pairs of action and condition have "
-                f"no recorded trial; {few} of {len(bins)} conditions are left out for want of a choice"
-            )
-    return notes
-
-
 def _unusable(record: TrialRecord) -> str | None:
     if record.outcome == "refused":
         return "refused"
@@ -93,7 +75,7 @@ def _trials(record: TrialRecord) -> list[Trial]:
         Trial(
             record.workload,
             record.environment,
-            _bin(record.condition.asked, state),
+            _condition(record.condition.asked, state),
             Surroundings(**state),
             action,
             Sample(latency_s, energy_j, record.transmit_s / record.n, record.receive_s / record.n, i == failed_at),
@@ -102,13 +84,12 @@ def _trials(record: TrialRecord) -> list[Trial]:
     ]
 
 
-def _bin(asked: Mapping[str, Any], state: Mapping[str, float]) -> Hashable:
-    """The condition imposed, or what was observed where it is not on record: loads to a tenth, signals to 5 dB."""
+def _condition(asked: Mapping[str, Any], state: Mapping[str, float]) -> Condition:
+    """The condition imposed, or what was observed where that is not on record."""
     load = asked.get("co_runner") or {}
     link, peer = asked.get("link") or {}, asked.get("peer_link") or {}
-    return (
-        round(10.0 * load.get("cpu", state["co_cpu"])),
-        round(10.0 * load.get("memory", state["co_memory"])),
-        round(link.get("rssi_dbm", state["rssi_dbm"]) / 5.0),
-        round(peer.get("rssi_dbm", state["peer_rssi_dbm"]) / 5.0),
+    return Condition(
+        load=(round(10.0 * load.get("cpu", state["co_cpu"])), round(10.0 * load.get("memory", state["co_memory"]))),
+        signal=floor(link.get("rssi_dbm", state["rssi_dbm"]) / 10.0),
+        peer_signal=floor(peer.get("rssi_dbm", state["peer_rssi_dbm"]) / 10.0),
     )

@@ -16,8 +16,7 @@ from pathlib import Path
 from scheduler.contract import Action
 from testbed.arena.config import ArenaWorkload
 from testbed.arena.contract import Sample
-from testbed.arena.recorded import missing
-from testbed.arena.replay import Records, Surroundings, Trial
+from testbed.arena.replay import Condition, Records, Surroundings, Trial, missing
 from testbed.errors import BenchError
 
 COLUMNS = ("board", "model", "target", "precision", "latency_s", "accuracy")
@@ -26,6 +25,8 @@ PRECISIONS = ("fp32", "fp16", "int8")
 ENVIRONMENT = "S1"
 """of every row: as measured, nothing beside it"""
 _UNDISTURBED = Surroundings(co_cpu=0.0, co_memory=0.0, rssi_dbm=-58.0, peer_rssi_dbm=-58.0)
+
+_ALIKE = Condition(load=(0, 0), signal=-6, peer_signal=-6)
 
 
 class _Dropped(Exception):
@@ -48,7 +49,7 @@ def read(file: Path, board: str, workloads: Sequence[ArenaWorkload]) -> Records:
             dropped[str(reason)] += 1
             continue
         accuracy.setdefault(workload, {})[action.precision] = correct
-        trials.append(Trial(workload, ENVIRONMENT, None, _UNDISTURBED, action, sample))
+        trials.append(Trial(workload, ENVIRONMENT, _ALIKE, _UNDISTURBED, action, sample))
     if not trials:
         raise BenchError(f"{file}: no usable row of board '{board}' and the experiment's models; look at both names")
     notes = [f"{count} rows dropped: {reason}" for reason, count in sorted(dropped.items())]

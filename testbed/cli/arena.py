@@ -65,6 +65,8 @@ def arena(
 
 def _show(screen: Console, records: ArenaRecords, analysis: ArenaAnalysis, lost: list[Behind]) -> None:
     for board in analysis.boards:
+        for note in records.header.notes[board]:
+            screen.print(f"{board}: {note}", markup=False, soft_wrap=True)
         screen.print(overall_table(records, analysis, board))
         if table := paper_table(records, analysis, board):
             screen.print(table)
