@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from scheduler.choices import KnownActions
 from scheduler.contract import Action, Outcome, State
+from scheduler.explain import Belief, Beliefs
 from scheduler.features import as_numbers
 from scheduler.rewards import Reward
 
@@ -37,6 +38,13 @@ class LinearArms:
         """Expected reward of each action, and the width sqrt(x' A^-1 x) of what is not known of it."""
         x = _context(state)
         return self._weights @ x, np.sqrt((self._inverse @ x) @ x)
+
+    def beliefs(self, state: State) -> Beliefs:
+        """Expected rewards."""
+        expected = self.predict(state)[0]
+        return lambda: {
+            action: Belief(value=value) for action, value in zip(self.known.actions, expected.tolist(), strict=True)
+        }
 
     def learn(self, state: State, action: Action, outcome: Outcome) -> None:
         """Sherman-Morrison update of one action's regression."""

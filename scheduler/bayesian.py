@@ -5,18 +5,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import log
+from math import exp, log
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scheduler.choices import KnownActions, accurate
 from scheduler.contract import Action, Outcome, State, Task
+from scheduler.explain import Belief, Beliefs
 from scheduler.loglinear import POWER_SHARE, PRECISIONS, Array, Drift, LogLinear, Prior, default_priors
+from scheduler.posterior import decode_posterior, encode_posterior
+from scheduler.writer import Content
 
 _log = logging.getLogger(__name__)
 
+_NORMAL = NormalDist()
 LONGEST_REST = 256
 """decisions after which a target that keeps failing is tried again"""
 
@@ -35,8 +38,7 @@ class SafeSet:
 
     def quantiles(self) -> tuple[float, float]:
         """Standard normal quantiles of tried and untried actions."""
-        normal = NormalDist()
-        return normal.inv_cdf(1.0 - self.delta), normal.inv_cdf(1.0 - self.delta_untried)
+        return _NORMAL.inv_cdf(1.0 - self.delta), _NORMAL.inv_cdf(1.0 - self.delta_untried)
 
 
 class Bayesian:
@@ -59,15 +61,16 @@ class Bayesian:
         self._known = KnownActions(actions)
         self.model = LogLinear(actions, priors or default_priors(actions), drift or Drift())
         self._quantile, self._quantile_untried = (safe_set or SafeSet()).quantiles()
-        groups = [
+        self._groups = [
             p * len(PRECISIONS) + PRECISIONS.index(action.precision)
             for action, p in zip(actions, self.model.processor_of, strict=True)
         ]
-        self._group = np.array(groups, np.intp)
         processors = len(self.model.processors)
-        self._draws = _Draws(seed, processors * len(PRECISIONS), self._group)
+        self._draws = _Draws(seed, processors * len(PRECISIONS), self._groups)
         self._deviations = exploration * _ENERGY_SHARE, exploration
         self._demands: dict[str, _Demand] = {}
+        self._tried: dict[str, set[int]] = {}
+        """task -> groups (a processor at a precision) that were tried"""
         self._decisions = 0
         self._failures = [0] * processors
         self._failing = False
@@ -82,7 +85,7 @@ class Bayesian:
         demand = self._demand(state.task)
         limit = demand.limit
         if self._known.offer(actions) is not self._known.all:
-            limit = self._limit(state.task, actions)
+            limit = self._narrowed(demand, state.task, actions)
         self._decisions += 1
         if self._failing:
             limit = self._awake(limit)
@@ -124,16 +127,60 @@ class Bayesian:
             self._failing = any(self._failures)
         ln_latency = log(outcome.latency_s)
         self.model.learn(state, index, ln_latency, log(outcome.energy_j) - ln_latency)
+        tried = self._tried.setdefault(state.task.name, set())
+        if self._groups[index] not in tried:
+            tried.add(self._groups[index])
+            self._demands.pop(state.task.name, None)
+
+    def beliefs(self, state: State) -> Beliefs:
+        """Medians and P(QoS) of each action; it objects to those outside the safe set."""
         demand = self._demand(state.task)
-        if demand.quantile[index] != self._quantile:
-            demand.quantile[self._group == self._group[index]] = self._quantile
+        ln_qos = log(state.task.qos_s)
+        latency, power, variance = self.model.predict(state)
+        deviation = np.sqrt(variance + self.model.noise_of_actions)
+
+        def spell_out() -> dict[Action, Belief]:
+            p_qos = [_NORMAL.cdf(z) for z in ((ln_qos - latency) / deviation).tolist()]
+            p_asked = [_NORMAL.cdf(q) for q in demand.quantile.tolist()]
+            return {
+                action: Belief(
+                    latency_s=exp(latency[i]),
+                    energy_j=exp(latency[i] + power[i]),
+                    p_qos=p_qos[i],
+                    objection=f"P(QoS) is below {p_asked[i]:.2g}" if p_qos[i] < p_asked[i] else None,
+                )
+                for i, action in enumerate(self._known.actions)
+            }
+
+        return spell_out
+
+    def snapshot(self) -> Content:
+        """All that was learnt, for `recall`; failures are forgotten."""
+        posterior, tried = self.model.posterior, {task: sorted(groups) for task, groups in self._tried.items()}
+        return lambda: encode_posterior(self._known.actions, posterior, tried)
+
+    def recall(self, content: bytes, name: str) -> None:
+        """Go on from what was learnt before. Raises LearntFileError when it is of no use here."""
+        posterior, tried = decode_posterior(content, name, self._known.actions)
+        self.model.resume(posterior)
+        self._tried = {task: set(groups) for task, groups in tried.items()}
+        self._demands.clear()
 
     def _demand(self, task: Task) -> _Demand:
         demand = self._demands.get(task.name)
         if demand is None:
-            quantile = np.full(len(self._group), self._quantile_untried)
-            demand = self._demands[task.name] = _Demand(self._limit(task, self._known.actions), quantile)
+            tried = self._tried.get(task.name, ())
+            quantile = [self._quantile if group in tried else self._quantile_untried for group in self._groups]
+            limit = self._limit(task, self._known.actions)
+            demand = self._demands[task.name] = _Demand(limit, np.array(quantile), None, limit)
         return demand
+
+    def _narrowed(self, demand: _Demand, task: Task, actions: Sequence[Action]) -> Array:
+        """Limits where only some actions are on offer; those of a tuple are remembered, a list may have changed."""
+        if actions is not demand.offer:
+            demand.offer = actions if isinstance(actions, tuple) else None
+            demand.narrowed = self._limit(task, actions)
+        return demand.narrowed
 
     def _awake(self, limit: Array) -> Array:
         resting = np.array(self._rest_until) >= self._decisions
@@ -141,7 +188,7 @@ class Bayesian:
         return awake if np.isfinite(awake).any() else limit
 
     def _limit(self, task: Task, actions: Sequence[Action]) -> Array:
-        limit = np.full(len(self._group), -np.inf)
+        limit = np.full(len(self._groups), -np.inf)
         limit[[self._known.index(action) for action in accurate(task, actions)]] = log(task.qos_s)
         return limit
 
@@ -153,9 +200,9 @@ _AT_ONCE = 64
 class _Draws:
     """Standard normal draws for a decision, of shape (actions,): the actions of a group share theirs."""
 
-    def __init__(self, seed: int, groups: int, group: NDArray[np.intp]) -> None:
+    def __init__(self, seed: int, groups: int, group: Sequence[int]) -> None:
         self._generator = np.random.Generator(np.random.PCG64(seed))
-        self._groups, self._group = groups, group
+        self._groups, self._group = groups, np.array(group, np.intp)
         self._next = _AT_ONCE
 
     def __call__(self) -> Array:
@@ -179,3 +226,7 @@ class _Demand:
     """ln(QoS); minus infinity where the action is not accurate enough"""
     quantile: Array
     """standard normal quantile at which the latency must be in time"""
+    offer: tuple[Action, ...] | None
+    """a part of the actions that was on offer last"""
+    narrowed: Array
+    """`limit`, minus infinity also where the action is not in `offer`"""

@@ -54,6 +54,11 @@ class KnownActions:
         return offer
 
 
+def meets_accuracy(task: Task, actions: Sequence[Action]) -> bool:
+    """Whether the precision of any meets the accuracy target."""
+    return any(task.accuracy[action.precision] >= task.accuracy_target for action in actions)
+
+
 def accurate(task: Task, actions: Sequence[Action]) -> list[Action]:
     """The actions whose precision meets the accuracy target; where none does, the most accurate ones."""
     accuracy = task.accuracy

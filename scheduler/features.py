@@ -72,6 +72,19 @@ def as_numbers(state: State) -> tuple[float, float, float, float, float, float, 
     )
 
 
+PLAUSIBLE = {"co_cpu": (0.0, 1.0), "co_memory": (0.0, 1.0), "rssi_dbm": (-120.0, 0.0), "peer_rssi_dbm": (-120.0, 0.0)}
+"""feature -> least and greatest value that a board can observe"""
+
+
+def implausible(state: State) -> str | None:
+    """What is wrong with a state, in words: a feature that is not a number or out of range. None for a good one."""
+    for name, (least, greatest) in PLAUSIBLE.items():
+        value: float = getattr(state, name)
+        if not least <= value <= greatest:
+            return f"{name} is {value:g}, outside {least:g}..{greatest:g}"
+    return None
+
+
 class RowIndex:
     """State -> row in 0..bins.rows - 1. The part of the row that a network fixes is worked out once a task."""
 

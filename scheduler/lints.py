@@ -8,6 +8,7 @@ import numpy as np
 
 from scheduler.arms import LinearArms
 from scheduler.contract import Action, Outcome, State
+from scheduler.explain import Beliefs
 from scheduler.rewards import QosPenaltyReward, Reward
 
 
@@ -43,6 +44,10 @@ class LinTs:
         chosen = offer[int(drawn[offer].argmax())]
         self.explored = chosen != offer[int(expected[offer].argmax())]
         return self._arms.known.actions[chosen]
+
+    def beliefs(self, state: State) -> Beliefs:
+        """Expected rewards."""
+        return self._arms.beliefs(state)
 
     def update(self, state: State, action: Action, outcome: Outcome) -> None:
         """Learn from an outcome."""

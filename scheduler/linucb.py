@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from scheduler.arms import LinearArms
 from scheduler.contract import Action, Outcome, State
+from scheduler.explain import Beliefs
 from scheduler.rewards import QosPenaltyReward, Reward
 
 
@@ -34,6 +35,10 @@ class LinUcb:
         chosen = offer[int(bound[offer].argmax())]
         self.explored = chosen != offer[int(expected[offer].argmax())]
         return self._arms.known.actions[chosen]
+
+    def beliefs(self, state: State) -> Beliefs:
+        """Expected rewards."""
+        return self._arms.beliefs(state)
 
     def update(self, state: State, action: Action, outcome: Outcome) -> None:
         """Learn from an outcome."""

@@ -122,6 +122,20 @@ _SETTLING = 0.05
 """share of the newest squared residual in the running noise variance"""
 
 
+@dataclass(frozen=True, slots=True)
+class Posterior:
+    """All that a `LogLinear` has learnt."""
+
+    tasks: tuple[str, ...]
+    unit: float
+    """of the walk's weight"""
+    beliefs: Array
+    """shape (processors, weights, weights + 2): covariance, then the means for ln(latency) and for ln(power). The
+    weights are the shared ones, the walk, and one offset a precision for each task."""
+    noise: tuple[float, ...]
+    """variance of ln(latency) of one trial, of each processor"""
+
+
 class LogLinear:
     """Latency and power of all actions of a board; an action is spoken of by its index among them.
 
@@ -141,6 +155,8 @@ class LogLinear:
         self._along = np.array([_coefficients(action, actions) for action in actions])
         self._spans, self._squares = _spread(self._along, self.processor_of, len(priors))
         self._tasks: dict[str, Array] = {}
+        self._slots: dict[str, int] = {}
+        """task -> where its own offsets stand, one a precision"""
         n = len(priors)
         self._beliefs = np.zeros((n, _SHARED, _SHARED + 2))
         for p, prior in enumerate(priors):
@@ -254,16 +270,17 @@ class LogLinear:
         return basis
 
     def _meet(self, name: str, network: Network) -> Array:
-        """Make room for a new task's offsets, one a precision."""
-        self._grow(len(PRECISIONS))
-        for known, basis in self._tasks.items():
-            self._tasks[known] = np.pad(basis, ((0, 0), (0, 0), (0, len(PRECISIONS))))
-        size = self._beliefs.shape[1]
+        """The directions of a task that is new here, or new since the last one came."""
+        if name not in self._slots:
+            self._slots[name] = self._beliefs.shape[1]
+            self._grow(len(PRECISIONS))
+            self._tasks.clear()
+        size, own = self._beliefs.shape[1], self._slots[name]
         layers = max(network.conv_layers + network.fc_layers + network.rc_layers, 1)
         basis = np.zeros((len(self.processors), _DIRECTIONS, size))
         basis[:, :_SLOW, :3] = 1.0, log(max(network.macs, 1) / 1e9), log(layers / 50.0)
         for row, precision in enumerate(PRECISIONS):
-            basis[:, row, size - len(PRECISIONS) + row] = 1.0
+            basis[:, row, own + row] = 1.0
             if precision in WEIGHTS:
                 basis[:, row, WEIGHTS.index(precision)] = 1.0
         basis[:, _SLOW, _SLOWNESS] = basis[:, _SLOW + 1, _SLOWNESS + 1] = 1.0
@@ -271,6 +288,7 @@ class LogLinear:
         return basis
 
     def _grow(self, more: int) -> None:
+        """Make room for offsets."""
         size = self._beliefs.shape[1]
         self._ceiling = np.pad(self._ceiling, ((0, 0), (0, more)))
         grown = np.zeros((len(self.processors), size + more, size + more + 2))
@@ -281,6 +299,23 @@ class LogLinear:
             np.fill_diagonal(grown[p, size:, size:], prior.offset_deviation**2)
         self._beliefs = grown
         self._product = np.empty(grown.shape[1:])
+
+    @property
+    def posterior(self) -> Posterior:
+        """A copy of what has been learnt."""
+        return Posterior(tuple(self._slots), self._unit, self._beliefs.copy(), tuple(self.noise))
+
+    def resume(self, posterior: Posterior) -> None:
+        """Go on from there; in the place of what was learnt here. It must have been learnt for the same actions."""
+        self._slots = {name: _SHARED + i * len(PRECISIONS) for i, name in enumerate(posterior.tasks)}
+        self._ceiling, self._beliefs = self._ceiling[:, :_SHARED], self._beliefs[:, :_SHARED, : _SHARED + 2]
+        self._grow(len(PRECISIONS) * len(posterior.tasks))
+        self._beliefs[:] = posterior.beliefs
+        self._unit = posterior.unit
+        self.noise = list(posterior.noise)
+        self.noise_of_actions[:] = [self.noise[p] for p in self.processor_of]
+        self._tasks.clear()
+        self._seen = None
 
     def beliefs(self) -> dict[str, Prior]:
         """Processor -> its shared weights as they stand, to start another board from."""

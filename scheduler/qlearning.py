@@ -6,14 +6,18 @@ from collections.abc import Sequence
 from math import isnan
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 
 from scheduler.choices import KnownActions
 from scheduler.contract import Action, Outcome, State
+from scheduler.explain import Belief, Beliefs
 from scheduler.features import PUBLISHED_BINS, Bins, RowIndex
+from scheduler.files import LearntFileError
 from scheduler.rewards import PublishedReward, Reward
-from scheduler.table import Table, decode, encode, require, save_table
+from scheduler.table import Table, decode, decode_table, encode, encode_table, require, save_table
+from scheduler.writer import Content
 
 
 class AutoScale:
@@ -71,7 +75,7 @@ class AutoScale:
     ) -> AutoScale:
         """Go on from a trained table, such as `load_table` reads.
 
-        Raises TableFileError when it belongs to other actions or another reward.
+        Raises LearntFileError when it belongs to other actions or another reward.
         """
         policy = cls(
             actions,
@@ -90,10 +94,37 @@ class AutoScale:
         """Write the table, with the actions, bins and reward it belongs to."""
         save_table(path, self.table)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_cells"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._cells = self._codes.data
+
     @property
     def table(self) -> Table:
         """A copy of what has been learnt."""
         return Table(self._known.actions, self._rows.bins, self.reward.name, self._codes.copy())
+
+    def beliefs(self, state: State) -> Beliefs:
+        """The values of the state's row."""
+        codes = self._codes[self._rows(state)].copy()
+        return lambda: {
+            action: Belief(value=decode(code)) for action, code in zip(self._known.actions, codes.tolist(), strict=True)
+        }
+
+    def snapshot(self) -> Content:
+        """The table, for `recall` and as `load_table` reads it."""
+        table = self.table
+        return lambda: encode_table(table)
+
+    def recall(self, content: bytes, name: str) -> None:
+        """Go on from a trained table. Raises LearntFileError when it is of no use here."""
+        table = decode_table(content, name)
+        require(table, self._known.actions, self.reward.name)
+        if table.bins != self._rows.bins:
+            raise LearntFileError(f"{name}: the table has other bins than this policy; build the policy from it")
+        self._take(table.codes)
 
     @property
     def nbytes(self) -> int:

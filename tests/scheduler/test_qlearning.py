@@ -10,11 +10,12 @@ import pytest
 
 from scheduler.choices import UnknownActionError
 from scheduler.contract import Action, Outcome, State
+from scheduler.files import LearntFileError
 from scheduler.oracle import choose
 from scheduler.qlearning import AutoScale
 from scheduler.replay import ReplayDivergedError, replay
 from scheduler.rewards import QosPenaltyReward
-from scheduler.table import TableFileError, load_table
+from scheduler.table import load_table
 
 World = Any
 
@@ -174,7 +175,7 @@ def test_saved_and_loaded_it_knows_what_it_knew(world: World, tmp_path: Path) ->
     for state in states:
         for action in world.actions:
             assert again.value(state, action) == policy.value(state, action)
-    with pytest.raises(TableFileError, match="another set of actions"):
+    with pytest.raises(LearntFileError, match="another set of actions"):
         AutoScale.from_table(load_table(tmp_path / "table"), world.actions[1:], 1)
 
 

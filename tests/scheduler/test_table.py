@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from scheduler.contract import Action
 from scheduler.features import Bins
-from scheduler.table import LARGEST, Table, TableFileError, decode, encode, load_table, require, save_table
+from scheduler.files import LearntFileError
+from scheduler.table import LARGEST, Table, decode, encode, load_table, require, save_table
 
 ACTIONS = (Action("cpu", "fp32", 1e9), Action("cpu", "fp32", 1.5e9), Action("dla0", "int8"))
 BINS = Bins(conv_layers=(), macs=(), co_cpu=(), co_memory=())
@@ -75,33 +76,33 @@ def test_any_damage_is_noticed(
     else:
         content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
     path.write_bytes(content)
-    with pytest.raises(TableFileError, match=re.escape(str(path))):
+    with pytest.raises(LearntFileError, match=re.escape(str(path))):
         load_table(path)
 
 
 def test_another_version_is_refused(saved: Path) -> None:
     content = saved.read_bytes()[:-4].replace(b'"version": 1', b'"version": 2')
     saved.write_bytes(content + crc32(content).to_bytes(4, "little"))
-    with pytest.raises(TableFileError, match=r"version 2 .* reads 1"):
+    with pytest.raises(LearntFileError, match=r"version 2 .* reads 1"):
         load_table(saved)
 
 
 def test_another_kind_of_file_is_refused(saved: Path) -> None:
     saved.write_text("something else")
-    with pytest.raises(TableFileError, match="no autoscale-table file"):
+    with pytest.raises(LearntFileError, match="no autoscale-table file"):
         load_table(saved)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(TableFileError, match="no such file"):
+    with pytest.raises(LearntFileError, match="no such file"):
         load_table(tmp_path / "none")
 
 
 def test_a_table_is_for_its_own_actions_and_reward() -> None:
     require(_table(), ACTIONS, "published")
-    with pytest.raises(TableFileError, match=r"cpu/fp32@1000MHz that are not on offer and lacks cloud/fp32"):
+    with pytest.raises(LearntFileError, match=r"cpu/fp32@1000MHz that are not on offer and lacks cloud/fp32"):
         require(_table(), (*ACTIONS[1:], Action("cloud", "fp32")), "published")
-    with pytest.raises(TableFileError, match="another order"):
+    with pytest.raises(LearntFileError, match="another order"):
         require(_table(), ACTIONS[::-1], "published")
-    with pytest.raises(TableFileError, match="learnt under the reward 'published'"):
+    with pytest.raises(LearntFileError, match="learnt under the reward 'published'"):
         require(_table(), ACTIONS, "qos-penalty")
