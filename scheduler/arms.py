@@ -39,6 +39,11 @@ class LinearArms:
         x = _context(state)
         return self._weights @ x, np.sqrt((self._inverse @ x) @ x)
 
+    @property
+    def nbytes(self) -> int:
+        """Size of the regressions."""
+        return self._inverse.nbytes + self._moments.nbytes + self._weights.nbytes
+
     def beliefs(self, state: State) -> Beliefs:
         """Expected rewards."""
         expected = self.predict(state)[0]

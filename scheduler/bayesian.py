@@ -132,6 +132,11 @@ class Bayesian:
             tried.add(self._groups[index])
             self._demands.pop(state.task.name, None)
 
+    @property
+    def nbytes(self) -> int:
+        """Size of the posterior, which grows with the tasks it has met."""
+        return self.model.posterior.beliefs.nbytes
+
     def beliefs(self, state: State) -> Beliefs:
         """Medians and P(QoS) of each action; it objects to those outside the safe set."""
         demand = self._demand(state.task)

@@ -27,6 +27,11 @@ class LinUcb:
         """Reward of the last outcome."""
         return self._arms.last_reward
 
+    @property
+    def nbytes(self) -> int:
+        """Size of the regressions."""
+        return self._arms.nbytes
+
     def select(self, state: State, actions: Sequence[Action]) -> Action:
         """The greatest expected reward plus `width` times what is not known of it."""
         offer = self._arms.known.offer(actions)
