@@ -13,8 +13,9 @@ import numpy as np
 from scheduler.choices import KnownActions, accurate
 from scheduler.contract import Action, Outcome, State, Task
 from scheduler.explain import Belief, Beliefs
-from scheduler.loglinear import POWER_SHARE, PRECISIONS, Array, Drift, LogLinear, Prior, default_priors
+from scheduler.loglinear import Array, Drift, LogLinear
 from scheduler.posterior import decode_posterior, encode_posterior
+from scheduler.priors import POWER_SHARE, PRECISIONS, Prior, default_priors
 from scheduler.writer import Content
 
 _log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from scheduler.contract import Action
-from scheduler.loglinear import WEIGHTS, Prior, default_priors, processors_of
+from scheduler.priors import WEIGHTS, Prior, default_priors, processors_of
 from scheduler.transfer import kind
 
 FORMAT = "processor-beliefs"

@@ -18,10 +18,11 @@ from scheduler.features import GRAPH_BINS, PUBLISHED_BINS, Bins
 from scheduler.libraries import MissingLibraryError
 from scheduler.lints import LinTs
 from scheduler.linucb import LinUcb
-from scheduler.loglinear import Drift, default_priors, flat
+from scheduler.loglinear import Drift
 from scheduler.mosaic import Mosaic
 from scheduler.neurosurgeon import Neurosurgeon
 from scheduler.oracle import Opt
+from scheduler.priors import default_priors, flat
 from scheduler.profile import Profile, ProfileRecord, mean_outcomes
 from scheduler.qlearning import AutoScale
 from scheduler.rewards import REWARDS, Reward

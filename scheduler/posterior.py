@@ -8,7 +8,8 @@ import numpy as np
 
 from scheduler.contract import Action
 from scheduler.files import LearntFileError, listed, pack, require_same, unlisted, unpack
-from scheduler.loglinear import PRECISIONS, WEIGHTS, Posterior, processors_of
+from scheduler.loglinear import Posterior
+from scheduler.priors import PRECISIONS, WEIGHTS, processors_of
 
 FORMAT = "bayesian-posterior"
 VERSION = 1

@@ -11,16 +11,8 @@ import pytest
 from scheduler.bayesian import Bayesian, SafeSet
 from scheduler.choices import accurate
 from scheduler.contract import Action, State
-from scheduler.loglinear import (
-    LEAST_NOISE,
-    NOISE,
-    POWER_SHARE,
-    PRECISIONS,
-    WEIGHTS,
-    Drift,
-    default_priors,
-    processors_of,
-)
+from scheduler.loglinear import LEAST_NOISE, NOISE, Drift
+from scheduler.priors import POWER_SHARE, PRECISIONS, WEIGHTS, default_priors, processors_of
 
 World = Any
 WALK = len(WEIGHTS)

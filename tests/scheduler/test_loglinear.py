@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from scheduler.contract import Action, State
-from scheduler.loglinear import BOARD_PRIOR, NO_DRIFT, WEIGHTS, Drift, LogLinear, Prior, default_priors, flat
+from scheduler.loglinear import NO_DRIFT, Drift, LogLinear
+from scheduler.priors import BOARD_PRIOR, WEIGHTS, Prior, default_priors, flat
 
 World = Any
 

@@ -9,8 +9,8 @@ import pytest
 from scheduler.bayesian import Bayesian
 from scheduler.beliefs import BeliefsFileError, inherit, load_beliefs, save_beliefs
 from scheduler.contract import Action
-from scheduler.loglinear import BOARD_PRIOR, REMOTE_PRIOR, WEIGHTS
 from scheduler.policies import build
+from scheduler.priors import BOARD_PRIOR, REMOTE_PRIOR, WEIGHTS
 from scheduler.qlearning import AutoScale
 from scheduler.table import save_table
 from scheduler.transfer import counterparts, kind, transfer_table
