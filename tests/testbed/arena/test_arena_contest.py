@@ -50,7 +50,7 @@ def test_every_policy_meets_the_same_world(experiment: Experiment, tmp_path: Pat
     assert len(here) == 6
     assert (here.opt == here.opt[0]).all()
     assert (here.opt_energy_j == here.opt_energy_j[0]).all()
-    same = {}
+    same: dict[tuple[int, int], float] = {}
     for row in range(len(here)):
         for trial, key in enumerate(zip(here.chosen[row].tolist(), here.energy_j[row].tolist(), strict=True)):
             assert same.setdefault((trial, key[0]), key[1]) == key[1]

@@ -151,13 +151,8 @@ tx2,net,gpu,fp16,0.7e9,nan,5.0,,0.76
 tx2,net,gpu,fp16,0.7e9,0.03,5.0,,76
 nano,net,gpu,fp16,0.9e9,0.1,5.0,,0.76
 """
-NET = ArenaWorkload.model_validate(
-    {
-        "name": "photo",
-        "model": "net",
-        "qos_s": 0.05,
-        "layers": {"conv_layers": 53, "fc_layers": 1, "macs": 4_000_000_000},
-    }
+NET = ArenaWorkload(
+    name="photo", model="net", qos_s=0.05, layers=Layers(conv_layers=53, fc_layers=1, macs=4_000_000_000)
 )
 
 
