@@ -22,7 +22,7 @@ OUTPUT = Path("bench.json")
 
 def main(names: Sequence[str]) -> int:
     """Run the benchmarks of these names, or all; returns the exit status: a goal that is missed is no failure."""
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 130)
     if unknown := sorted(set(names) - set(BENCHMARKS)):
         console.print(f"there is no benchmark {', '.join(unknown)}; there are: {', '.join(BENCHMARKS)}", markup=False)
         return 2
