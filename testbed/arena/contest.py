@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import platform
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from datetime import datetime, timezone
@@ -84,6 +85,7 @@ _circuit: Circuit | None = None
 
 def _begin(experiment: Experiment, plans: Sequence[Plan]) -> None:
     global _circuit
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's: it lets running courses end
     _circuit = Circuit(experiment, plans)
 
 

@@ -19,10 +19,10 @@ from results.arena.tables import as_json
 from testbed.arena import contest
 from testbed.arena.config import load_experiment
 from testbed.cli.arena_tables import behind_table, overall_table, paper_table, shift_table
-from testbed.errors import BenchError
 
 BETTER, PUBLISHED = "bayesian", "autoscale"
 """the policies whose cells are held against each other one by one"""
+_INTERRUPTED = 130
 _PIPE_COLUMNS = 120
 """width of what goes to a file or a pipe"""
 _EVERY = 20
@@ -48,7 +48,11 @@ def arena(
         try:
             contest.run(wanted, plans, folder, workers or os.cpu_count() or 1, display.done)
         except KeyboardInterrupt:
-            raise BenchError(f"interrupted; what is done is kept in {folder}: go on with the same command") from None
+            display.close()
+            Console(stderr=True, soft_wrap=True, highlight=False).print(
+                f"interrupted; what is done is kept in {folder}: go on with the same command", markup=False
+            )
+            raise typer.Exit(_INTERRUPTED) from None
     records = read_records(folder)
     analysis = analyse(records)
     lost = behind(records, BETTER, PUBLISHED)
@@ -100,6 +104,10 @@ class _Display:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the screen back; safe to call twice."""
         self._bar.stop()
 
     def done(self, courses: int, total: int) -> None:
