@@ -34,8 +34,8 @@ def _figures(row: Row) -> tuple[str, ...]:
         times(row.over.get(BASELINE)),
         percent(row.qos_missed),
         percent(row.gap),
-        percent(row.near_5),
-        percent(row.exact),
+        f"{100 * row.near_5.value:.1f} %",
+        f"{100 * row.exact.value:.1f} %",
         trials(row.settled_after),
     )
 
