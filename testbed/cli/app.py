@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Annotated, Any, Literal
 
 import typer
+from pydantic import BaseModel
 from rich.console import Console
 from rich.logging import RichHandler
 
@@ -19,6 +20,7 @@ from power import PowerError
 from results import Run, StoreError, summary, write_report
 from scheduler.policies import PolicyError
 from testbed import experiment
+from testbed.arena.config import Experiment
 from testbed.cli.arena import arena
 from testbed.cli.progress import RunDisplay
 from testbed.cli.tables import show_findings, summary_table
@@ -139,10 +141,10 @@ def doctor(bench: BenchFile, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def schema(of: Annotated[Literal["bench", "suite"], typer.Argument(help="Which kind of file.")]) -> None:
-    """Print the JSON Schema of bench or suite files, for editors."""
-    model = bench_schema() if of == "bench" else Suite
-    _print_json(model.model_json_schema())
+def schema(of: Annotated[Literal["bench", "suite", "arena"], typer.Argument(help="Which kind of file.")]) -> None:
+    """Print the JSON Schema of bench, suite or arena files, for editors."""
+    models: dict[str, type[BaseModel]] = {"bench": bench_schema(), "suite": Suite, "arena": Experiment}
+    _print_json(models[of].model_json_schema())
 
 
 app.command()(arena)

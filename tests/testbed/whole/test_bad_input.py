@@ -142,7 +142,7 @@ def test_wrong_arguments_explain_the_usage(command_line: CommandLine, arguments:
     assert "Usage" in done.stderr
 
 
-@pytest.mark.parametrize("of", ["bench", "suite"])
+@pytest.mark.parametrize("of", ["bench", "suite", "arena"])
 def test_the_schema_is_json_and_closed(command_line: CommandLine, of: str) -> None:
     schema = json.loads(command_line.run("schema", of).stdout)
     assert schema["additionalProperties"] is False
