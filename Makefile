@@ -54,6 +54,9 @@ $(VENV)/.run: requirements.lock pyproject.toml | $(BIN)/pip
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
+# The agent is tested over a real SSH server; without root the test skips and says so.
 $(VENV)/.develop: requirements-dev.lock $(VENV)/.run
+	@command -v sshd >/dev/null || [ -x /usr/sbin/sshd ] || [ "$$(id -u)" != 0 ] || \
+		{ apt-get update -qq && apt-get install -y -qq openssh-server >/dev/null; }
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.lock
 	@touch $@

@@ -14,6 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.parse import urlsplit
 
 import execnet
 
@@ -25,7 +26,8 @@ _log = logging.getLogger(__name__)
 AGENT_PACKAGES = ("testbed.agent", "scheduler")
 _BOOTSTRAP = """
 import os, sys, tempfile
-os.setsid()  # a Ctrl-C at the controller's terminal is the controller's to answer
+if os.getpid() != os.getpgrp():
+    os.setsid()  # a Ctrl-C at the controller's terminal is the controller's to answer
 with tempfile.TemporaryDirectory(prefix="testbed-agent-") as folder:
     archive = os.path.join(folder, "agent.zip")
     with open(archive, "wb") as file:
@@ -72,9 +74,16 @@ class RemoteAgent:
             self._channel.send(_archive(self._packages))
             self._channel.send((self._opener, self._config))
             self.hello = self._reply("start", _START_TIMEOUT_S)
-        except (execnet.HostNotFound, OSError) as error:
+        except execnet.HostNotFound:
             self._close()
-            raise BenchError(f"the board's agent cannot be started via {self._settings.via}: {error}") from None
+            raise BenchError(
+                f"{self._settings.via} cannot be reached by ssh without a password: try `ssh` by hand, set up a key"
+            ) from None
+        except OSError as error:
+            self._close()
+            raise BenchError(
+                f"the board's agent cannot be started via {self._settings.via}: {error}; try the same by hand"
+            ) from None
         except RequestFailed as error:
             self._close()
             raise BenchError(f"the board cannot be opened: {error}") from None
@@ -115,14 +124,14 @@ class RemoteAgent:
 
 
 def _gateway_spec(settings: AgentSettings) -> str:
-    python = f"//python={settings.python}" if settings.python else ""
     if settings.via == "local":
-        return f"popen{python}"
-    scheme, _, host = settings.via.partition("://")
-    if scheme != "ssh" or not host:
-        raise BenchError(f"board.agent.via: '{settings.via}' is neither 'local' nor 'ssh://user@host'")
+        return f"popen//python={settings.python}" if settings.python else "popen"
+    place = urlsplit(settings.via)
     # BatchMode: a password prompt would hang a run nobody watches.
-    return f"ssh=-o BatchMode=yes -o ConnectTimeout=10 {host}{python or '//python=python3'}"
+    options = "-o BatchMode=yes -o ConnectTimeout=10" + (f" -p {place.port}" if place.port else "")
+    host = f"{place.username}@{place.hostname}" if place.username else place.hostname
+    config = f"//ssh_config={settings.ssh_config}" if settings.ssh_config else ""
+    return f"ssh={options} {host}//python={settings.python or 'python3'}{config}"
 
 
 def _archive(packages: Sequence[str]) -> bytes:

@@ -41,8 +41,10 @@ class Draw:
 class Agent(Strict):
     """Where the board's agent runs."""
 
-    via: str = "local"
-    """"local", or "ssh://user@host" """
+    via: str = Field(default="local", pattern=r"^(local|ssh://[^\s/]+)$")
+    """"local", or "ssh://user@host:port"; user and port may be left to ssh's own configuration"""
+    ssh_config: Path | None = None
+    """another configuration file for ssh than the person's own"""
     python: str | None = None
     """the board's Python; the controller's own where the agent is local, else python3"""
 

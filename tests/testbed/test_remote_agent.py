@@ -1,0 +1,120 @@
+"""The agent at the other end: over a local process, and over a real SSH server on loopback."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from testbed.config.plugins import Agent
+from testbed.errors import BenchError
+from testbed.marks import BoardClock
+from testbed.remote import RemoteAgent, RequestFailed
+
+OPENER = "testbed.agent.boards.linux:open_board"
+
+
+def agent(settings: Agent, config: dict[str, object] | None = None) -> RemoteAgent:
+    return RemoteAgent(settings, OPENER, (), config or {"threads": 1})
+
+
+@pytest.fixture
+def ssh(tmp_path: Path) -> Iterator[Agent]:
+    """The way to this very machine through an SSH server of the test's own."""
+    server = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if server is None or shutil.which("ssh") is None:
+        pytest.skip("needs the packages openssh-server and openssh-client")
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)
+    for key in ("host", "user"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / key)], check=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = {
+        "AuthorizedKeysFile": tmp_path / "user.pub",
+        "HostKey": tmp_path / "host",
+        "ListenAddress": f"127.0.0.1:{port}",
+        "PidFile": "none",
+        "StrictModes": "no",
+        "UsePAM": "no",
+    }
+    (tmp_path / "sshd_config").write_text("".join(f"{key} {value}\n" for key, value in settings.items()))
+    client = {
+        "IdentityFile": tmp_path / "user",
+        "IdentitiesOnly": "yes",
+        "StrictHostKeyChecking": "no",
+        "UserKnownHostsFile": tmp_path / "known_hosts",
+        "LogLevel": "ERROR",
+    }
+    (tmp_path / "ssh_config").write_text("".join(f"{key} {value}\n" for key, value in client.items()))
+    command = [server, "-D", "-e", "-f", str(tmp_path / "sshd_config")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "listening" in line:
+                break
+        yield Agent(via=f"ssh://127.0.0.1:{port}", python=sys.executable, ssh_config=tmp_path / "ssh_config")
+        process.kill()
+
+
+def test_a_local_agent_tells_of_its_board() -> None:
+    with agent(Agent()) as remote:
+        assert remote.hello["python"].startswith(f"{sys.version_info[0]}.{sys.version_info[1]}")
+        assert remote.ask("identify")["processors"]["cpu"]
+
+
+def test_nothing_of_ours_needs_to_be_installed_where_the_agent_runs(tmp_path: Path) -> None:
+    """An interpreter that sees numpy and no other package of this environment."""
+    import numpy
+
+    (tmp_path / "site").mkdir()
+    libraries = Path(numpy.__file__).parent.parent
+    for entry in libraries.glob("numpy*"):
+        (tmp_path / "site" / entry.name).symlink_to(entry)
+    python = tmp_path / "python"
+    real = Path(sys.executable).resolve()
+    python.write_text(f'#!/bin/sh\nPYTHONPATH={tmp_path / "site"} exec {real} -S "$@"\n')
+    python.chmod(0o755)
+    with agent(Agent(python=str(python))) as remote:
+        assert remote.ask("identify")["model"]
+
+
+def test_an_agent_over_ssh_answers_and_its_clock_is_mapped(ssh: Agent) -> None:
+    with agent(ssh) as remote:
+        assert remote.ask("identify")["processors"]["cpu"]
+        fit = BoardClock(remote, time.monotonic_ns).fit
+    # The same machine at both ends: the two clocks are one.
+    assert abs(fit.device_ns - fit.controller_ns) < 5e-3 * 1e9
+    assert fit.standard_uncertainty_s < 5e-3
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # execnet drops ssh's pipes unclosed
+def test_a_host_that_refuses_is_named(ssh: Agent) -> None:
+    with pytest.raises(BenchError, match=r"ssh://127\.0\.0\.1:1 cannot be reached"):
+        agent(ssh.model_copy(update={"via": "ssh://127.0.0.1:1"})).__enter__()
+
+
+def test_an_interpreter_that_is_not_there_is_named() -> None:
+    with pytest.raises(BenchError, match="/nowhere/python"):
+        agent(Agent(python="/nowhere/python")).__enter__()
+
+
+def test_a_board_that_cannot_be_opened_says_why() -> None:
+    with pytest.raises(BenchError, match="unknown settings of a linux board: thread"):
+        agent(Agent(), {"thread": 1}).__enter__()
+
+
+def test_a_request_that_fails_leaves_the_agent_alive() -> None:
+    with agent(Agent()) as remote:
+        with pytest.raises(RequestFailed) as caught:
+            remote.ask("load", workload="none", target="cpu", precision="fp32")
+        assert caught.value.kind == "KeyError"
+        assert remote.ask("identify")["model"]
