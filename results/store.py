@@ -61,7 +61,8 @@ class RunStore:
         trials_file = _locked(path)
         try:
             if (path / "complete.json").exists():
-                raise StoreError(f"{path} is complete: there is nothing to resume.")
+                raise StoreError(f"{path} is complete: there is nothing to resume; `testbed report` writes its report.")
+            Run.read(path)  # what was altered by hand is refused before anything is mended
             _mend(path, trials_file)
             return cls(path, trials_file)
         except BaseException:

@@ -60,6 +60,10 @@ class Setting:
         return mean_outcomes(self.profiled)
 
 
+WITHOUT_ENERGY = frozenset({"edge-cpu-fp32", "cloud", "connected-edge", "random"})
+"""policies that decide without knowing what an inference costs"""
+
+
 def require(name: str, options: Mapping[str, Option]) -> None:
     """Raises PolicyError, naming the nearest right name or option, unless `build` knows them."""
     builder = POLICIES[_existing(name, POLICIES, "policy")]

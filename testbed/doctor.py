@@ -6,6 +6,7 @@ import shutil
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Literal
 
@@ -79,7 +80,7 @@ def _endpoint(name: str, endpoint: Endpoint) -> Finding:
     try:
         with urllib.request.urlopen(f"{endpoint.url}/v2/health/ready", timeout=endpoint.timeout_s) as answer:
             return Finding(what, "ok", f"{endpoint.url} is ready (HTTP {answer.status})")
-    except OSError as error:
+    except (OSError, ValueError, HTTPException) as error:
         return Finding(what, "wrong", f"{endpoint.url} does not answer /v2/health/ready: {error}; start the server")
 
 

@@ -17,7 +17,8 @@ import numpy as np
 
 from results import RunHeader, RunStore
 from scheduler import policies
-from scheduler.contract import REMOTE_TARGETS, Action
+from scheduler.contract import REMOTE_TARGETS, Action, Means, Network, State, Task
+from scheduler.profile import ProfileRecord
 from testbed.actions import resolve_actions
 from testbed.config import Bench, Environment, Suite, Workload, bench_schema
 from testbed.environments import resolve_environment
@@ -80,9 +81,11 @@ def _carry_out(
         actions = resolve_actions(
             suite.actions, opened.processors(), opened.identity["frequencies_hz"], opened.board_name
         )
-        with serving(bench, _served(models, actions), seed) as urls:
+        _rehearse(bench, suite, models, actions)
+        with serving(bench, _served(models, actions), seed) as servers:
             for name, endpoint in bench.endpoints.items():
-                opened.agent.ask("endpoint", name=name, url=urls[name], timeout_s=endpoint.timeout_s)
+                if name in servers.urls:
+                    opened.agent.ask("endpoint", name=name, url=servers.urls[name], timeout_s=endpoint.timeout_s)
             _bring_to_board(opened, suite, models, actions, seed, audience.step)
             with _metering(opened) as meter:
                 window_s = suite.window_s or 0.0
@@ -92,7 +95,7 @@ def _carry_out(
                     window_s = meter.window_s(suite.window_s)
                 with open_store() as store:
                     audience.run_begins(store, meter)
-                    Runner(opened, meter, suite, actions, store, audience, window_s).run()
+                    Runner(opened, meter, servers, suite, actions, store, audience, window_s).run()
                     store.finish()
                     return store.path
 
@@ -104,6 +107,47 @@ def _metering(opened: OpenBench) -> AbstractContextManager[Meter | None]:
 def _require_policies(suite: Suite) -> None:
     for use in suite.policies:
         policies.require(use.name, use.options)
+
+
+def _rehearse(bench: Bench, suite: Suite, models: Mapping[str, zoo.PreparedModel], actions: Sequence[Action]) -> None:
+    """Build every policy on a made-up profile, so that what it cannot do is known before anything is measured.
+
+    Raises PolicyError, or BenchError for a policy that this bench cannot serve.
+    """
+    tasks = [_task(workload, models[workload.name]) for workload in suite.workloads]
+    profile = [
+        ProfileRecord(State(task, 0.0, 0.0, -58.0, -58.0), action, 0.01, 0.0, 0.0, 0.1)
+        for task in tasks
+        for action in actions
+    ]
+    for use in suite.policies:
+        if bench.monitor is None and use.name not in policies.WITHOUT_ENERGY:
+            raise BenchError(
+                f"policy '{use.name}' decides by energy, and bench '{bench.name}' has no monitor; "
+                f"without one there are: {', '.join(sorted(policies.WITHOUT_ENERGY))}"
+            )
+        truth = _made_up_truth if bench.board.provenance == "virtual" else None
+        policy = policies.build(use.name, actions, seed=0, options=use.options, profile=profile, true_means=truth)
+        try:
+            policy.select(profile[0].state, actions)
+        except ValueError as error:
+            raise BenchError(f"policy '{use.name}' cannot choose among this suite's actions: {error}") from None
+
+
+def _made_up_truth(task: Task, actions: Sequence[Action]) -> list[Means]:
+    return [Means(0.1, 0.01, 1.0) for _ in actions]
+
+
+def _task(workload: Workload, model: zoo.PreparedModel) -> Task:
+    counts = model.counts
+    return Task(
+        name=workload.name,
+        network=Network(model.name, counts.conv_layers, counts.fc_layers, counts.rc_layers, counts.macs),
+        qos_s=workload.qos_s,
+        accuracy_target=workload.accuracy_target,
+        accuracy={precision: accuracy.value for precision, accuracy in model.accuracy.items()},
+        period_s=workload.period_s,
+    )
 
 
 def _require_link(bench: Bench, suite: Suite) -> None:
@@ -161,6 +205,7 @@ def _bring_to_board(
     agent.ask("actions", actions=[asdict(action) for action in actions])
     for workload in suite.workloads:
         model = models[workload.name]
+        task = _task(workload, model)
         on_step(f"sending {model.name} to the board")
         for precision, digest in model.sha256.items():
             if not agent.ask("has_model", sha256=digest):
@@ -169,21 +214,15 @@ def _bring_to_board(
         agent.ask(
             "workload",
             name=workload.name,
-            network={
-                "name": model.name,
-                "conv_layers": model.counts.conv_layers,
-                "fc_layers": model.counts.fc_layers,
-                "rc_layers": model.counts.rc_layers,
-                "macs": model.counts.macs,
-            },
+            network=asdict(task.network),
             files=dict(model.sha256),
             bytes_moved=dict(model.bytes_moved),
             inputs=[_packed(tensors) for tensors in model.inputs(workload.inputs, seed)],
             constraints={
-                "qos_s": workload.qos_s,
-                "period_s": workload.period_s,
-                "accuracy_target": workload.accuracy_target,
-                "accuracy": {precision: accuracy.value for precision, accuracy in model.accuracy.items()},
+                "qos_s": task.qos_s,
+                "period_s": task.period_s,
+                "accuracy_target": task.accuracy_target,
+                "accuracy": dict(task.accuracy),
             },
         )
         for target, precision in sorted({(action.target, action.precision) for action in actions}):

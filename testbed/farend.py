@@ -68,6 +68,11 @@ class FarEnd:
         line, _, self._heard = self._heard.partition(b"\n")
         return line.decode()
 
+    def require_alive(self) -> None:
+        """Raises `FarEndError` when the program has ended."""
+        if self.process.poll() is not None:
+            raise self._death()
+
     def close(self) -> None:
         """Close its stdin; should it not end by that in time, terminate it; nor by that, kill it."""
         self._owned.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,14 +91,34 @@ class Served:
     macs: int
 
 
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """The endpoints of a bench."""
+
+    urls: Mapping[str, str]
+    """endpoint -> where it answers"""
+    started: Sequence[FarEnd]
+    """those this testbed runs itself"""
+
+    def require_alive(self) -> None:
+        """Raises BenchError when one that this testbed runs has ended: its silence is then no finding."""
+        for server in self.started:
+            server.require_alive()
+
+
 @contextmanager
-def serving(bench: Bench, models: Mapping[str, Served], seed: int) -> Iterator[dict[str, str]]:
-    """The bench's endpoints, by name, as URLs; those to be started serve `models`."""
+def serving(bench: Bench, models: Mapping[str, Served], seed: int) -> Iterator[Servers]:
+    """The bench's endpoints; those to be started serve `models`, and are left out where there are none."""
     with ExitStack() as stack:
-        yield {
-            name: endpoint.url or str(stack.enter_context(_server(name, endpoint, models, seed)).ready["url"])
-            for name, endpoint in bench.endpoints.items()
-        }
+        urls: dict[str, str] = {}
+        started = []
+        for name, endpoint in bench.endpoints.items():
+            if endpoint.url is not None:
+                urls[name] = endpoint.url
+            elif models:
+                started.append(stack.enter_context(_server(name, endpoint, models, seed)))
+                urls[name] = str(started[-1].ready["url"])
+        yield Servers(urls, started)
 
 
 @contextmanager

@@ -26,6 +26,7 @@ _log = logging.getLogger(__name__)
 AGENT_PACKAGES = ("testbed.agent", "scheduler")
 _BOOTSTRAP = """
 import os, sys, tempfile
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # its threads would be metered too
 if os.getpid() != os.getpgrp():
     os.setsid()  # a Ctrl-C at the controller's terminal is the controller's to answer
 with tempfile.TemporaryDirectory(prefix="testbed-agent-") as folder:

@@ -27,7 +27,7 @@ from testbed.marks import Marks
 from testbed.meter import Meter
 from testbed.moment import Moment
 from testbed.network.conditions import condition_at
-from testbed.opening import OpenBench
+from testbed.opening import OpenBench, Servers
 from testbed.plan import PlannedTrial
 from testbed.records import clock_record, energy_record, opt_record
 
@@ -54,6 +54,7 @@ class Runner:
         self,
         bench: OpenBench,
         meter: Meter | None,
+        servers: Servers,
         suite: Suite,
         actions: Sequence[Action],
         store: RunStore,
@@ -64,6 +65,7 @@ class Runner:
         self._bench = bench
         self._agent = bench.agent
         self._meter = meter
+        self._servers = servers
         self._suite = suite
         self._actions = dict(zip(suite.actions, actions, strict=True))
         self._workloads = {workload.name: workload for workload in suite.workloads}
@@ -144,6 +146,8 @@ class Runner:
                 window=self._window,
                 index=planned.index,
             )
+            if answer["failure"] is not None:
+                self._servers.require_alive()
             marks = self._bench.board_clock.place(answer["start_ns"], answer["end_ns"])
             if self._meter is None:
                 return self._record(planned, answer, marks, None, "")

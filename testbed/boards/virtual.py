@@ -16,7 +16,7 @@ from testbed.config.quantities import Seconds
 class VirtualClock(Strict):
     """How the board's own clock differs from the controller's."""
 
-    offset_s: Seconds = 7.25
+    offset_s: Seconds = Field(default=7.25, ge=-1e6, le=1e6)
     drift_ppm: float = Field(default=18.0, ge=-500, le=500)
 
 

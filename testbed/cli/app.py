@@ -39,7 +39,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 _errors = Console(stderr=True, soft_wrap=True, highlight=False)
-_PIPE_COLUMNS = 110
+_PIPE_COLUMNS = 120
 """width of what goes to a file or a pipe"""
 _screen = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_COLUMNS)
 
@@ -82,8 +82,11 @@ def run(
     """Run a suite on a bench, or finish a run that broke off."""
     with RunDisplay(_screen) as display:
         try:
-            folder = _start_or_resume(suite, bench, seed, out, resume, display)
-        except (KeyboardInterrupt, *_EXPECTED) as error:
+            finished = Run.read(_start_or_resume(suite, bench, seed, out, resume, display))
+            display.close()
+            _show(finished)
+            _write_report(finished)
+        except (KeyboardInterrupt, BrokenPipeError, *_EXPECTED) as error:
             display.close()
             if kept := display.kept():
                 _errors.print(kept, markup=False)
@@ -91,9 +94,6 @@ def run(
                 _errors.print("interrupted", markup=False)
                 raise typer.Exit(INTERRUPTED) from None
             raise
-    finished = Run.read(folder)
-    _screen.print(summary_table(summary(finished), finished.header.caution))
-    _write_report(finished)
 
 
 def _start_or_resume(
@@ -120,12 +120,18 @@ def report(run: RunFolder) -> None:
 def show(run: RunFolder, as_json: AsJson = False) -> None:
     """Print a run's figures."""
     read = Run.read(run)
-    header, rows = read.header, summary(read)
     if as_json:
+        header, rows = read.header, summary(read)
         progress = {"trials": len(read.trials), "planned": len(read.plan), "complete": read.complete}
         _print_json({"provenance": header.provenance, "labels": list(header.labels), **progress, "rows": rows})
     else:
-        _screen.print(summary_table(rows, header.caution))
+        _show(read)
+
+
+def _show(run: Run) -> None:
+    if not run.complete:
+        _screen.print(f"{len(run.trials)} of {len(run.plan)} trials; the run is not complete", style="yellow")
+    _screen.print(summary_table(summary(run), run.header.caution, _screen.width))
 
 
 @app.command()

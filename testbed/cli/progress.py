@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from types import TracebackType
 
 from rich.console import Console, Group
@@ -88,7 +89,9 @@ class RunDisplay:
         """What an interrupted run has kept, and how it goes on; empty before it began."""
         if self._store is None:
             return ""
-        done, planned, path = len(self._store.trials), len(self._store.plan), self._store.path
+        done, planned, path = len(self._store.trials), len(self._store.plan), shlex.quote(str(self._store.path))
+        if done == planned and (self._store.path / "complete.json").exists():
+            return f"All {done} trials are kept. Write the report with: testbed report {path}"
         return f"{done} of {planned} trials are kept. Go on with: testbed run --resume {path}"
 
     def _render(self) -> Group:

@@ -16,35 +16,44 @@ _STYLE = {"ok": "green", "doubtful": "yellow", "wrong": "red"}
 _UNKNOWN = "-"
 
 
-def summary_table(rows: Sequence[Mapping[str, Any]], caution: str | None) -> Table:
+_NARROW = 104
+"""columns of a screen below which intervals and picks are left out, so that no figure is cut"""
+
+
+def summary_table(rows: Sequence[Mapping[str, Any]], caution: str | None, width: int) -> Table:
     """A run's figures: a section for each workload and environment. `caution` is said under the table."""
     table = Table(box=SIMPLE_HEAD, caption=caution, caption_style="yellow", header_style="bold", pad_edge=False)
     table.add_column("", no_wrap=True)
-    for heading in ("trials", "mJ each", "vs CPU FP32", "QoS missed", "as Opt"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("mostly picks", no_wrap=True)
+    for heading in ("trials", "mJ each", "median ms", "vs CPU FP32", "QoS missed", "as Opt"):
+        table.add_column(heading, justify="right", no_wrap=width >= _NARROW)
+    if width >= _NARROW:
+        table.add_column("mostly picks", no_wrap=True)
     before: tuple[str, str] | None = None
     for row in rows:
         cell = row["workload"], row["environment"]
         if cell != before:
             table.add_section()
             table.add_row(Text(f"{cell[0]}, {cell[1]}", style="bold"))
-        table.add_row(*_figures(row))
+        table.add_row(*_figures(row, width))
         before = cell
     return table
 
 
-def _figures(row: Mapping[str, Any]) -> tuple[str, ...]:
+def _figures(row: Mapping[str, Any], width: int) -> list[str]:
     phase = "" if row["phase"] == "all" else f", {row['phase']}"
-    return (
+    latency_s = row["median_latency_s"]
+    figures = [
         f"  {row['policy_name']}{phase}",
         str(row["trials"]),
         _energy(row),
+        _UNKNOWN if latency_s is None else f"{latency_s * 1e3:.3g}",
         _times(row["efficiency"], row["efficiency_low"], row["efficiency_high"]),
         _percent(row["qos_violations"]),
         _percent(row["agreement"]),
-        max(row["decisions"].items(), key=lambda item: item[1], default=(_UNKNOWN, 0))[0],
-    )
+    ]
+    if width < _NARROW:
+        return [figures[0], *(figure.partition(" ±")[0].partition(" (")[0] for figure in figures[1:])]
+    return [*figures, max(row["decisions"].items(), key=lambda item: item[1], default=(_UNKNOWN, 0))[0]]
 
 
 def _energy(row: Mapping[str, Any]) -> str:
@@ -61,7 +70,7 @@ def _times(value: float | None, low: float | None, high: float | None) -> str:
         return _UNKNOWN
     if low is None or high is None or low == high:
         return f"{value:.3g}x"
-    return f"{value:.3g}x ± {_rounded((high - low) / 2)}"
+    return f"{value:.3g}x ({low:.3g}-{high:.3g})"
 
 
 def _rounded(value: float) -> str:

@@ -16,7 +16,7 @@ from testbed.errors import BenchError
 class Strict(BaseModel):
     """A part of a bench or suite: immutable, and closed to unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 M = TypeVar("M", bound=BaseModel)

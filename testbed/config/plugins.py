@@ -54,7 +54,7 @@ class BoardSettings(Strict):
 
     kind: str
     agent: Agent = Agent()
-    supply_voltage_v: Volts
+    supply_voltage_v: Volts = Field(gt=0, le=1000)
     """voltage at the board's input"""
 
     @property

@@ -70,7 +70,7 @@ class PolicyUse(Strict):
     """A policy, and how often it decides in each workload and environment."""
 
     name: str
-    trials: int = Field(ge=1)
+    trials: int = Field(ge=1, le=100_000)
     options: dict[str, float | int | str] = Field(default_factory=dict)
     """the policy's own options; see the reference of policies"""
     energy: Literal["estimator", "monitor"] = "estimator"
@@ -94,16 +94,16 @@ class Suite(Strict):
     actions: list[str] = Field(min_length=1)
     """such as cpu/fp32@max, gpu/int8@612MHz, dla0/int8, cloud/fp16"""
     policies: list[PolicyUse] = Field(min_length=1)
-    repetitions: int = Field(default=4, ge=1)
+    repetitions: int = Field(default=4, ge=1, le=1000)
     """blocks an environment's trials are spread over"""
     reference: Reference | None = None
-    warmup_trials: int = Field(default=2, ge=0)
+    warmup_trials: int = Field(default=2, ge=0, le=1000)
     """trials of each workload at the start of a block that are marked and left out of every figure"""
-    profile_trials: int = Field(default=3, ge=1)
+    profile_trials: int = Field(default=3, ge=1, le=1000)
     """metered trials of each action and workload that calibrate the on-board estimator and Edge (Best)"""
-    guard_s: Seconds = Field(default=0.015, ge=0, le=10)
+    guard_s: Seconds = Field(default=0.015, gt=0, le=10)
     """idle time before and after a trial, from which its baseline is taken"""
-    window_s: Seconds | None = Field(default=None, gt=0)
+    window_s: Seconds | None = Field(default=None, gt=0, le=600)
     """least length of a trial's window; absent: the meter's shortest"""
 
     @model_validator(mode="after")

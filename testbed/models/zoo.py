@@ -113,6 +113,8 @@ def from_files(name: str, files: Mapping[str, Path], accuracy: Mapping[str, floa
                 f"model {name!r}: {files[other]} and {files[first]} take or give different tensors; "
                 "export all precisions with the same inputs and outputs"
             )
+    if not count(onnx_file.read(next(iter(files.values())))).macs:
+        raise BenchError(f"model {name!r} multiplies nothing: it has no convolution, matrix product or recurrent layer")
     return _prepared(
         name,
         files=files,

@@ -59,6 +59,13 @@ def complaint(line: CommandLine, *arguments: str) -> str:
         ),
         (BENCH.replace("link: {kind: virtual}\n", ""), SUITE, "environment 'S4' asks for a signal"),
         (BENCH, SUITE + "window_s: 1 ms\n", "window_s of 1 ms is too short"),
+        (BENCH, SUITE.replace("trials: 8}", "trials: 8, options: {reward: nope}}"), "reward 'nope' does not exist"),
+        (BENCH, SUITE.replace("qos_s: 50 ms", "qos_s: .inf"), "finite number"),
+        (
+            REAL.replace("monitor", "#"),
+            LINUX_SUITE,
+            "policy 'edge-best' decides by energy, and bench 'real' has no monitor",
+        ),
         (REAL.replace("PORT", "/dev/ttyNOSUCH"), LINUX_SUITE, "/dev/ttyNOSUCH"),
     ],
 )
@@ -147,3 +154,10 @@ def test_the_schema_is_json_and_closed(command_line: CommandLine, of: str) -> No
     schema = json.loads(command_line.run("schema", of).stdout)
     assert schema["additionalProperties"] is False
     assert "name" in schema["properties"]
+
+
+def test_a_suite_that_stays_on_the_board_needs_no_server(command_line: CommandLine) -> None:
+    suite = SUITE.replace(", cloud/fp32", "").replace("  - {name: cloud, trials: 1}\n", "").replace("[S1, S4]", "[S1]")
+    command_line.write("suite.yaml", suite)
+    done = command_line.run("run", "suite.yaml", "--bench", "bench.yaml")
+    assert done.returncode == 0, done.stderr

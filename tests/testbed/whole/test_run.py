@@ -140,6 +140,19 @@ def test_a_board_that_dies_stops_the_run_with_one_message_and_can_be_resumed(com
     assert command_line.run("run", "--resume", folder).returncode == 0
 
 
+def test_a_server_of_its_own_that_dies_stops_the_run(command_line: CommandLine) -> None:
+    command_line.write("suite.yaml", SUITE.replace("cloud, trials: 1", "cloud, trials: 20"))
+    process = command_line.start("run", "suite.yaml", "--bench", "bench.yaml")
+    folder = _run_folder_line(process)
+    follow(command_line.folder / folder / "trials.jsonl", 10)
+    command_line.kill("testbed.virtual.cloud")
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "testbed.virtual.cloud ended by itself" in err
+    assert "Go on with: testbed run --resume" in err
+    assert all(trial.outcome == "ok" for trial in Run.read(command_line.folder / folder).trials)
+
+
 def test_a_full_disk_stops_the_run_with_one_message_and_keeps_what_was_durable(command_line: CommandLine) -> None:
     if os.geteuid() != 0 or shutil.which("mount") is None:
         pytest.skip("needs root to mount a small tmpfs")
