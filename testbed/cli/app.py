@@ -50,7 +50,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 
 def run_command_line(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit status."""
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _as_interrupt)
     logging.basicConfig(
         level=logging.WARNING,
         format="%(message)s",

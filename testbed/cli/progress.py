@@ -25,6 +25,7 @@ class RunDisplay:
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._lively = console.is_terminal and not console.is_dumb_terminal
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
@@ -46,7 +47,7 @@ class RunDisplay:
         )
 
     def __enter__(self) -> RunDisplay:
-        if self._console.is_terminal:
+        if self._lively:
             self._live.start()
             self._open = True
         return self
@@ -65,7 +66,7 @@ class RunDisplay:
     def step(self, text: str) -> None:
         """Preparations, one line each."""
         self._progress.update(self._task, description=text)
-        if not self._console.is_terminal:
+        if not self._lively:
             self._console.print(text, markup=False)
 
     def run_begins(self, store: RunStore, meter: Meter | None) -> None:
@@ -82,7 +83,7 @@ class RunDisplay:
         """Count it."""
         self._last = trial
         self._progress.advance(self._task)
-        if self._store is not None and not self._console.is_terminal and (trial.index + 1) % _LINE_EVERY == 0:
+        if self._store is not None and not self._lively and (trial.index + 1) % _LINE_EVERY == 0:
             self._console.print(f"{trial.index + 1}/{len(self._store.plan)} trials", markup=False)
 
     def kept(self) -> str:

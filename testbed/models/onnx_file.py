@@ -49,11 +49,14 @@ class OnnxFile:
 def read(path: Path) -> OnnxFile:
     """Read the file and infer all shapes.
 
-    Raises BenchError when there is no such file, when it is not ONNX, or when an input's shape is not fixed.
+    Raises BenchError when there is no such file, when it is not ONNX, when its weights lie in another file, or when an
+    input's shape is not fixed.
     """
     try:
         model = onnx.load(str(path), load_external_data=False)
         for constant in model.graph.initializer:
+            if constant.data_location == onnx.TensorProto.EXTERNAL:
+                raise BenchError(f"{path} keeps its weights in another file: save it as one, with its data embedded")
             if len(constant.raw_data) > _LARGE:
                 constant.ClearField("raw_data")
         inferred = shape_inference.infer_shapes(model, data_prop=True).graph

@@ -162,3 +162,14 @@ def test_a_missing_file_and_a_file_of_another_kind_are_refused_by_name(tmp_path:
     other.write_text("not a model at all")
     with pytest.raises(BenchError, match=r"other\.onnx cannot be read as an ONNX model"):
         onnx_file.read(other)
+
+
+def test_a_file_whose_weights_lie_elsewhere_is_refused(tmp_path: Path) -> None:
+    weights = numpy_helper.from_array(np.ones((64, 64), np.float32), "w")
+    node = helper.make_node("MatMul", ["x", "w"], ["y"])
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 64]) for name in "xy"]
+    model = helper.make_model(helper.make_graph([node], "g", ends[:1], ends[1:], [weights]))
+    path = tmp_path / "mine.onnx"
+    onnx.save(model, str(path), save_as_external_data=True, location="mine.data", size_threshold=0)
+    with pytest.raises(BenchError, match=r"mine\.onnx keeps its weights in another file"):
+        onnx_file.read(path)
