@@ -75,16 +75,9 @@ class RemoteAgent:
             self._channel.send(_archive(self._packages))
             self._channel.send((self._opener, self._config))
             self.hello = self._reply("start", _START_TIMEOUT_S)
-        except execnet.HostNotFound:
+        except (execnet.HostNotFound, OSError) as error:
             self._close()
-            raise BenchError(
-                f"{self._settings.via} cannot be reached by ssh without a password: try `ssh` by hand, set up a key"
-            ) from None
-        except OSError as error:
-            self._close()
-            raise BenchError(
-                f"the board's agent cannot be started via {self._settings.via}: {error}; try the same by hand"
-            ) from None
+            raise BenchError(_unreachable(self._settings, error)) from None
         except RequestFailed as error:
             self._close()
             raise BenchError(f"the board cannot be opened: {error}") from None
@@ -122,6 +115,13 @@ class RemoteAgent:
         if status == "ok":
             return rest[0]
         raise RequestFailed(rest[0], rest[1])
+
+
+def _unreachable(settings: AgentSettings, error: Exception) -> str:
+    if settings.via == "local":
+        return f"the board's agent cannot be started with {settings.python or 'this Python'}: {error}"
+    # Whichever end of the broken pipe noticed first says nothing of use; ssh itself has told why.
+    return f"{settings.via} cannot be reached by ssh without a password: try `ssh` by hand, set up a key"
 
 
 def _gateway_spec(settings: AgentSettings) -> str:
