@@ -20,6 +20,7 @@ from power import (
     WrongDevice,
     cut,
 )
+from power.monsoon_lvpm import WIRE_LATENCY_STANDARD_UNCERTAINTY_S
 
 Listen = Callable[[MonsoonLvpm, FarEnd, float], Samples]
 Meter = Callable[..., FarEnd]
@@ -142,7 +143,9 @@ def test_a_stalled_reader_does_not_move_the_clock(meter: Meter, listen: Listen) 
     far_end.advance(60_000_000)
     samples = Samples.concatenate([before, listen(monitor, far_end, 1.0)])
     monitor.close()
-    assert (np.diff(samples.index) == 1).all()
+    # After so long nobody knows whether samples were lost: arrivals tell, as well as the wire's latency is known.
+    lost = int(np.sum(np.diff(samples.index) - 1))
+    assert lost * 200e-6 <= 2 * WIRE_LATENCY_STANDARD_UNCERTAINTY_S
     step_ns = int(samples.time_ns[np.argmax(samples.power_w > 7.5)])
     assert abs(step_ns - SECOND) < 1e6
 
