@@ -64,6 +64,10 @@ WITHOUT_ENERGY = frozenset({"edge-cpu-fp32", "cloud", "connected-edge", "random"
 """policies that decide without knowing what an inference costs"""
 
 
+CLAIRVOYANT = frozenset({"opt"})
+"""policies that ask what is true at the moment: they learn nothing, and their decisions cannot be made again later"""
+
+
 def require(name: str, options: Mapping[str, Option]) -> None:
     """Raises PolicyError, naming the nearest right name or option, unless `build` knows them."""
     builder = POLICIES[_existing(name, POLICIES, "policy")]

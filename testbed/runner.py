@@ -20,6 +20,7 @@ from results import (
     RunStore,
     TrialRecord,
 )
+from scheduler import policies
 from scheduler.contract import Action
 from testbed.config import Suite
 from testbed.errors import BenchError
@@ -242,6 +243,8 @@ class Runner:
                 options=use.options,
                 profile=records,
             )
+            if use.name in policies.CLAIRVOYANT:
+                continue
             if decisions := [_decision(t) for t in self._store.trials if t.policy == use.name]:
                 self._agent.ask("replay", name=use.name, decisions=decisions)
 
