@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scheduler.contract import REMOTE_TARGETS, Action, State
-from scheduler.profile import ProfileRecord as ProfileRecord
+from scheduler.profile import ProfileRecord
 
 
 class NotCalibratedError(ValueError):
