@@ -19,7 +19,7 @@ from power.errors import (
     WrongDevice,
 )
 from power.ina_bridge import InaBridge
-from power.monitor import Kind, MonitorSpec, PowerMonitor
+from power.monitor import Channel, Kind, MonitorSpec, PowerMonitor
 from power.monsoon_lvpm import MonsoonLvpm
 from power.recorder import Recorder
 from power.samples import Samples
@@ -27,6 +27,7 @@ from power.samples import Samples
 __all__ = [
     "BenchError",
     "BridgeRestarted",
+    "Channel",
     "ClockFit",
     "Energy",
     "InaBridge",

@@ -40,8 +40,6 @@ class Curve:
     @staticmethod
     def around(samples: Samples, start_ns: int, spec: MonitorSpec, start_s: float, end_s: float) -> Curve:
         """The curve over [start_s, end_s] after `start_ns`. Raises `TraceIncomplete` where the trace has a lack."""
-        if len(samples) and samples.channel.min() != samples.channel.max():
-            raise ValueError("samples of several channels; pass samples.of_channel(...)")
         margin_s = 2.0 * spec.period_s
         near = samples.between(start_ns + round((start_s - margin_s) * 1e9), start_ns + round((end_s + margin_s) * 1e9))
         if len(near) < 2:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from power.curve import REACH, Curve
 from power.errors import TraceIncomplete, WindowTooShort
-from power.monitor import MonitorSpec
+from power.monitor import Channel, MonitorSpec
 from power.samples import Samples
 
 LEAST_PRESENT = 0.9
@@ -58,12 +58,13 @@ def cut(
     end_ns: int,
     spec: MonitorSpec,
     *,
+    channel: int | None = None,
     clock_uncertainty_s: float = 0.0,
     pad_s: float = 0.0,
     guard_s: float = 0.0,
     busy_s: float | None = None,
 ) -> Energy:
-    """The energy between two moments of the controller's clock, from one channel's samples.
+    """The energy between two moments of the controller's clock, of one channel or, without one, of the declared total.
 
     `clock_uncertainty_s` is the standard uncertainty of the window's place on the trace's clock. Where the board idles
     for `guard_s` on both sides of the window, give `guard_s` and a `pad_s` below it: the integral then runs from
@@ -82,7 +83,12 @@ def cut(
     if (pad_s or guard_s) and not 0 < pad_s < guard_s:
         raise ValueError(f"pad_s must lie between 0 and guard_s, got pad_s={pad_s:g}, guard_s={guard_s:g}")
     reach_s = max(guard_s, pad_s + REACH * clock_uncertainty_s)
-    curve = Curve.around(samples, start_ns, spec, -reach_s, window_s + reach_s)
+    measured, trace = (
+        (spec.whole, samples.sum_of(spec.total))
+        if channel is None
+        else (spec.channels[channel], samples.of_channel(channel))
+    )
+    curve = Curve.around(trace, start_ns, spec, -reach_s, window_s + reach_s)
     start_s, end_s = -pad_s, window_s + pad_s
     present = _require_present(curve, start_s, end_s, spec.name)
     idle = Idle.beside(curve, window_s, pad_s, guard_s) if guard_s else None
@@ -92,9 +98,9 @@ def cut(
         "sampling": curve.sampling(start_s, end_s),
         "edges": math.hypot(curve.edge(start_s), curve.edge(end_s), idle.padding_uncertainty_j if idle else 0.0),
         "clock": curve.clock(start_s, end_s, clock_uncertainty_s),
-        "gain": spec.gain_standard_uncertainty * abs(energy_j),
-        "offset": spec.offset_standard_uncertainty_w * window_s,
-        "quantisation": curve.quantisation(0.0, window_s, spec.power_lsb_w),
+        "gain": measured.gain_standard_uncertainty * abs(energy_j),
+        "offset": measured.offset_standard_uncertainty_w * window_s,
+        "quantisation": curve.quantisation(0.0, window_s, measured.power_lsb_w),
         "missing": curve.missing(start_s, end_s),
     }
     energy = Energy(
@@ -108,13 +114,13 @@ def cut(
     )
     if idle is None:
         return energy
-    subtracted = idle.without(window_s, energy, spec)
+    subtracted = idle.without(window_s, energy, measured)
     return replace(
         energy,
         baseline_power_w=idle.baseline_w,
         idle_subtracted_j=subtracted.energy_j,
         idle_subtracted_standard_uncertainty_j=subtracted.standard_uncertainty_j,
-        busy=idle.without(max(0.0, window_s - busy_s), energy, spec) if busy_s is not None else None,
+        busy=idle.without(max(0.0, window_s - busy_s), energy, measured) if busy_s is not None else None,
     )
 
 
@@ -147,19 +153,19 @@ class Idle:
             padding_uncertainty_j=pad_s * math.hypot(noise_w[0] * beside_pad, noise_w[1] * beside_pad, drift_w),
         )
 
-    def without(self, idle_s: float, energy: Energy, spec: MonitorSpec) -> Part:
+    def without(self, idle_s: float, energy: Energy, channel: Channel) -> Part:
         """The energy less the baseline over `idle_s` of its window.
 
         Gain and offset act on energy and baseline alike, so only what they do to the difference counts.
         """
         part_j = energy.energy_j - self.baseline_w * idle_s
-        baseline_u_w = math.hypot(self.baseline_uncertainty_w, spec.power_lsb_w / math.sqrt(12.0))
+        baseline_u_w = math.hypot(self.baseline_uncertainty_w, channel.power_lsb_w / math.sqrt(12.0))
         return Part(
             part_j,
             {
                 **energy.budget_j,
-                "gain": spec.gain_standard_uncertainty * abs(part_j),
-                "offset": spec.offset_standard_uncertainty_w * (energy.window_s - idle_s),
+                "gain": channel.gain_standard_uncertainty * abs(part_j),
+                "offset": channel.offset_standard_uncertainty_w * (energy.window_s - idle_s),
                 "baseline": baseline_u_w * idle_s,
             },
         )

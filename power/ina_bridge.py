@@ -24,7 +24,7 @@ from power.errors import (
     WrongDevice,
 )
 from power.ina_sensor import MODELS, Sensor
-from power.monitor import Kind, MonitorSpec
+from power.monitor import Channel, Kind, MonitorSpec
 from power.port import Port
 from power.samples import Samples
 
@@ -276,15 +276,19 @@ def _spec(name: str, sensor: Sensor, supply_v: float, shunt_standard_uncertainty
     return MonitorSpec(
         name=name,
         rate_hz=1.0 / sensor.period_s,
-        channels=("supply",),
+        channels=(
+            Channel(
+                "supply",
+                power_lsb_w=sensor.current_lsb_a * supply_v,
+                # A regulated supply does not dither the bus voltage's steps: their error is one of scale.
+                gain_standard_uncertainty=math.hypot(
+                    sensor.gain_standard_uncertainty, shunt_standard_uncertainty, voltage_step
+                ),
+                offset_standard_uncertainty_w=sensor.offset_standard_uncertainty_a * supply_v,
+            ),
+        ),
         kind=Kind.AVERAGING,
         aperture_s=sensor.aperture_s,
-        power_lsb_w=sensor.current_lsb_a * supply_v,
-        # A regulated supply does not dither the bus voltage's steps: their error is one of scale.
-        gain_standard_uncertainty=math.hypot(
-            sensor.gain_standard_uncertainty, shunt_standard_uncertainty, voltage_step
-        ),
-        offset_standard_uncertainty_w=sensor.offset_standard_uncertainty_a * supply_v,
         shortest_window_s=SHORTEST_WINDOW_SAMPLES * sensor.period_s,
         mark_lines=1,
     )

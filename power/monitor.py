@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -22,31 +23,55 @@ class Kind(str, Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class MonitorSpec:
-    """How well a monitor measures. Standard uncertainties are one standard deviation (k = 1)."""
+class Channel:
+    """One input of a monitor, such as a rail. Standard uncertainties are one standard deviation (k = 1)."""
 
     name: str
-    """as it stands in messages: kind and port"""
-    rate_hz: float
-    """samples per second"""
-    channels: tuple[str, ...]
-    """name of channel i"""
-    kind: Kind
-    aperture_s: float
-    """the time one sample averages over, which ends at its `time_ns`"""
     power_lsb_w: float
     """step of the power readings"""
     gain_standard_uncertainty: float
     """of the reading, relative"""
     offset_standard_uncertainty_w: float
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorSpec:
+    """How a monitor measures."""
+
+    name: str
+    """as it stands in messages: kind and port"""
+    rate_hz: float
+    """samples per second"""
+    channels: tuple[Channel, ...]
+    """inputs, numbered as in `Samples.channel`"""
+    kind: Kind
+    aperture_s: float
+    """the time one sample averages over, which ends at its `time_ns`"""
     shortest_window_s: float
     """the shortest window whose energy it can tell"""
     mark_lines: int = 0
     """input lines whose level comes with every sample"""
+    total: tuple[int, ...] = (0,)
+    """the channels whose powers add up to what the board draws"""
 
     @property
     def period_s(self) -> float:
         return 1.0 / self.rate_hz
+
+    @property
+    def whole(self) -> Channel:
+        """The sum of the channels in `total`.
+
+        Their gains may all be off the same way (one design, one temperature), so the worst of them counts for the sum;
+        steps and offsets are independent.
+        """
+        summed = [self.channels[i] for i in self.total]
+        return Channel(
+            name="+".join(channel.name for channel in summed),
+            power_lsb_w=math.hypot(*(channel.power_lsb_w for channel in summed)),
+            gain_standard_uncertainty=max(channel.gain_standard_uncertainty for channel in summed),
+            offset_standard_uncertainty_w=math.hypot(*(channel.offset_standard_uncertainty_w for channel in summed)),
+        )
 
 
 class PowerMonitor(Protocol):

@@ -17,7 +17,7 @@ from power.calibration import Calibration
 from power.clock import ClockFit
 from power.count_clock import CountClock
 from power.errors import MonitorSilent, OutputTripped, WrongDevice
-from power.monitor import Kind, MonitorSpec
+from power.monitor import Channel, Kind, MonitorSpec
 from power.monsoon_protocol import CHANNELS, Packets, Passthrough, Status
 from power.port import Port
 from power.samples import Samples
@@ -83,14 +83,18 @@ class MonsoonLvpm:
         self._spec = MonitorSpec(
             name=f"monsoon-lvpm on {port}",
             rate_hz=RATE_HZ,
-            channels=(channel,),
+            channels=(
+                Channel(
+                    channel,
+                    power_lsb_w=COARSE_STEP_A * supply_v,
+                    gain_standard_uncertainty=math.hypot(
+                        gain_standard_uncertainty, 0.0 if self._is_main else supply_standard_uncertainty
+                    ),
+                    offset_standard_uncertainty_w=offset_standard_uncertainty_a * supply_v,
+                ),
+            ),
             kind=Kind.AVERAGING,
             aperture_s=1.0 / RATE_HZ,
-            power_lsb_w=COARSE_STEP_A * supply_v,
-            gain_standard_uncertainty=math.hypot(
-                gain_standard_uncertainty, 0.0 if self._is_main else supply_standard_uncertainty
-            ),
-            offset_standard_uncertainty_w=offset_standard_uncertainty_a * supply_v,
             shortest_window_s=SHORTEST_WINDOW_SAMPLES / RATE_HZ,
             mark_lines=2,
         )

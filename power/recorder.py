@@ -56,10 +56,11 @@ class Recorder:
 
     @property
     def latest_power_w(self) -> float | None:
-        """Power of the newest sample, None before the first."""
+        """The board's power by the newest samples, None before the first."""
         with self._grown:
             self._raise_reader_error()
-            return float(self._chunks[-1].power_w[-1]) if self._chunks else None
+            newest = self._chunks[-1].sum_of(self.monitor.spec.total) if self._chunks else Samples.empty()
+        return float(newest.power_w[-1]) if len(newest) else None
 
     def wait_until(self, time_ns: int, timeout_s: float) -> None:
         """Wait until the trace reaches a moment of the controller's clock. Raises `MonitorSilent` after `timeout_s`."""

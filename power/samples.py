@@ -64,7 +64,28 @@ class Samples:
 
     def of_channel(self, channel: int) -> Samples:
         """The samples of one channel."""
-        return self.take(self.channel == channel)
+        its = self.channel == channel
+        return self if its.all() else self.take(its)
+
+    def sum_of(self, channels: Sequence[int]) -> Samples:
+        """One trace of the summed power of several channels, as channel 0.
+
+        A sample whose index is not there for each of them counts as lost; its time is that of the last of them.
+        """
+        if len(channels) == 1:
+            return self.of_channel(channels[0])
+        parts = [self.of_channel(channel) for channel in channels]
+        common = parts[0].index
+        for part in parts[1:]:
+            common = np.intersect1d(common, part.index, assume_unique=True)
+        parts = [part.take(np.isin(part.index, common, assume_unique=True)) for part in parts]
+        return Samples(
+            index=common,
+            time_ns=np.max([part.time_ns for part in parts], axis=0),
+            channel=np.zeros(len(common), np.uint8),
+            power_w=np.sum([part.power_w for part in parts], axis=0),
+            mark=parts[0].mark,
+        )
 
 
 def _join(columns: list[Any]) -> Any:

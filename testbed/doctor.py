@@ -104,8 +104,8 @@ def _meter(meter: Meter, opened: OpenBench) -> Iterator[Finding]:
     meter.settle(opened.now_ns())
     begun_ns = opened.now_ns()
     meter.recorder.wait_until(begun_ns + round(LOOK_S * 1e9), LOOK_S + 3.0)
-    samples = meter.recorder.between(begun_ns, begun_ns + round(LOOK_S * 1e9))
     spec = meter.spec
+    samples = meter.recorder.between(begun_ns, begun_ns + round(LOOK_S * 1e9)).sum_of(spec.total)
     expected = int(samples.index[-1] - samples.index[0]) + 1 if len(samples) else 0
     lost = expected - len(samples)
     rate_hz = len(samples) / LOOK_S

@@ -72,11 +72,9 @@ def _monitor(bench: Bench, supply: Path, seed: int, stack: ExitStack) -> PowerMo
     settings = bench.monitor
     if settings is None:
         return None
-    port = settings.port
-    if port == "emulated":
-        program = settings.emulator(supply, bench.board.supply_voltage_v, seed)
-        port = str(stack.enter_context(start_far_end(program.module, program.arguments)).ready["port"])
-    return settings.build(port)
+    program = settings.far_end(supply, bench.board.supply_voltage_v, seed)
+    far_end = stack.enter_context(start_far_end(program.module, program.arguments)).ready if program else None
+    return settings.build(bench.board, far_end)
 
 
 _VIRTUAL_MACHINES = {"cloud": "a30", "edge": "xavier-nx"}

@@ -56,7 +56,7 @@ class Bench(Strict):
         """ "virtual" as soon as any part of the bench is simulated."""
         parts = (
             self.board.provenance == "virtual",
-            self.monitor is not None and self.monitor.port == "emulated",
+            self.monitor is not None and self.monitor.emulated,
             self.link is not None and self.link.kind == "virtual",
             any(endpoint.serve == "virtual-gpu" for endpoint in self.endpoints.values()),
         )
@@ -65,9 +65,9 @@ class Bench(Strict):
     @model_validator(mode="after")
     def _parts_fit(self) -> Bench:
         virtual = self.board.provenance == "virtual"
-        if self.monitor is not None and self.monitor.port == "emulated" and not virtual:
+        if self.monitor is not None and self.monitor.emulated and not virtual:
             raise ValueError("an emulated monitor can only meter a virtual board: give the meter's serial port")
-        if self.monitor is not None and self.monitor.port != "emulated" and virtual:
+        if self.monitor is not None and not self.monitor.emulated and virtual:
             raise ValueError("a real monitor cannot meter a virtual board: set its port to 'emulated'")
         if self.link is not None and not virtual:
             raise ValueError("a virtual link needs a virtual board")

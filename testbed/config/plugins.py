@@ -6,10 +6,11 @@ A third party adds a kind with a subclass and an entry point in the group `testb
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -91,16 +92,19 @@ class MonitorSettings(Strict):
     """A power monitor, as a bench file describes it."""
 
     kind: str
-    port: str = Field(min_length=1)
-    """a serial port, or "emulated" for an emulator at the far end of a pseudo-terminal"""
+
+    @property
+    @abstractmethod
+    def emulated(self) -> bool:
+        """Whether an emulator stands in for the device, as it must on a virtual board."""
 
     @abstractmethod
-    def build(self, port: str) -> PowerMonitor:
-        """The driver for the meter at `port`, not yet opened."""
+    def far_end(self, supply: Path, supply_voltage_v: float, seed: int) -> Program | None:
+        """The emulator, which reads the file `supply`; None where the device itself is there."""
 
     @abstractmethod
-    def emulator(self, supply: Path, supply_voltage_v: float, seed: int) -> Program:
-        """The program that stands at the far end when the port is "emulated"."""
+    def build(self, board: BoardSettings, far_end: Mapping[str, Any] | None) -> PowerMonitor:
+        """The driver, not yet opened; `far_end` is what the emulator said when it was ready."""
 
     @abstractmethod
     def wiring_problems(self, board: BoardSettings) -> list[str]:

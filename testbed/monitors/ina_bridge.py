@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -20,6 +21,8 @@ class InaBridgeMonitor(MonitorSettings):
     """The shunt stands in the board's supply line."""
 
     kind: Literal["ina-bridge"]
+    port: str = Field(min_length=1)
+    """a serial port, or "emulated" for an emulator at the far end of a pseudo-terminal"""
     sensor: Literal["ina219", "ina226"]
     address: int = Field(default=0x40, ge=0x40, le=0x4F)
     shunt_ohm: Ohms = Field(gt=0)
@@ -37,10 +40,17 @@ class InaBridgeMonitor(MonitorSettings):
 
     @model_validator(mode="after")
     def _settings_exist(self) -> InaBridgeMonitor:
-        self.build(self.port)  # the driver knows what the chip has, and says so
+        self._at(self.port)  # the driver knows what the chip has, and says so
         return self
 
-    def build(self, port: str) -> InaBridge:
+    @property
+    def emulated(self) -> bool:
+        return self.port == "emulated"
+
+    def build(self, board: BoardSettings, far_end: Mapping[str, Any] | None) -> InaBridge:
+        return self._at(far_end["port"] if far_end else self.port)
+
+    def _at(self, port: str) -> InaBridge:
         return InaBridge(
             port,
             shunt_ohm=self.shunt_ohm,
@@ -54,8 +64,10 @@ class InaBridgeMonitor(MonitorSettings):
             bus_divisor=self.bus_divisor,
         )
 
-    def emulator(self, supply: Path, supply_voltage_v: float, seed: int) -> Program:
+    def far_end(self, supply: Path, supply_voltage_v: float, seed: int) -> Program | None:
         """A meter somewhere within its datasheet's limits."""
+        if not self.emulated:
+            return None
         model, rng = ina_sensor.MODELS[self.sensor], random.Random(f"{seed} ina-bridge")
         gain = rng.uniform(-1, 1) * model.gain_limit + rng.uniform(-1, 1) * self.shunt_tolerance
         arguments = {

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -24,6 +25,8 @@ class MonsoonLvpmMonitor(MonitorSettings):
     """Main feeds the board itself; Aux and USB sense the current of a supply whose voltage is declared."""
 
     kind: Literal["monsoon-lvpm"]
+    port: str = Field(min_length=1)
+    """a serial port, or "emulated" for an emulator at the far end of a pseudo-terminal"""
     channel: Literal["main", "usb", "aux"]
     supply_voltage_v: Volts = Field(gt=0)
     """what Main is set to, or what the supply behind Aux or USB is regulated to"""
@@ -35,13 +38,17 @@ class MonsoonLvpmMonitor(MonitorSettings):
 
     @model_validator(mode="after")
     def _emulators_are_late(self) -> MonsoonLvpmMonitor:
-        if self.port == "emulated" and self.delivery_latency_s < LAG_S:
+        if self.emulated and self.delivery_latency_s < LAG_S:
             raise ValueError(f"an emulated monitor delivers {LAG_S * 1e3:g} ms late: set delivery_latency_s above that")
         return self
 
-    def build(self, port: str) -> MonsoonLvpm:
+    @property
+    def emulated(self) -> bool:
+        return self.port == "emulated"
+
+    def build(self, board: BoardSettings, far_end: Mapping[str, Any] | None) -> MonsoonLvpm:
         return MonsoonLvpm(
-            port,
+            far_end["port"] if far_end else self.port,
             supply_v=self.supply_voltage_v,
             channel=self.channel,
             supply_standard_uncertainty=self.supply_voltage_tolerance / 3**0.5,
@@ -49,8 +56,10 @@ class MonsoonLvpmMonitor(MonitorSettings):
             latency_standard_uncertainty_s=self.delivery_latency_standard_uncertainty_s,
         )
 
-    def emulator(self, supply: Path, supply_voltage_v: float, seed: int) -> Program:
+    def far_end(self, supply: Path, supply_voltage_v: float, seed: int) -> Program | None:
         """A meter, a supply and a wire somewhere within their stated limits."""
+        if not self.emulated:
+            return None
         rng = random.Random(f"{seed} monsoon-lvpm")
         wire_s = self.delivery_latency_s - LAG_S + rng.uniform(-1, 1) * self.delivery_latency_standard_uncertainty_s
         arguments = {

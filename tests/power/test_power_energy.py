@@ -9,17 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.waveform import Segment, Waveform
-from power import Kind, MonitorSpec, Samples, TraceIncomplete, WindowTooShort, cut
+from power import Channel, Kind, MonitorSpec, Samples, TraceIncomplete, WindowTooShort, cut
 
 PERFECT = MonitorSpec(
     name="perfect meter",
     rate_hz=5000.0,
-    channels=("supply",),
+    channels=(Channel("supply", 1e-9, 0.0, 0.0),),
     kind=Kind.AVERAGING,
     aperture_s=2e-4,
-    power_lsb_w=1e-9,
-    gain_standard_uncertainty=0.0,
-    offset_standard_uncertainty_w=0.0,
     shortest_window_s=5e-3,
 )
 GAPPED = replace(PERFECT, aperture_s=5e-5)
@@ -99,7 +96,7 @@ def test_a_plain_cut_feels_the_clock_as_it_says() -> None:
 
 
 def test_gain_and_offset_scale_as_stated() -> None:
-    spec = replace(PERFECT, gain_standard_uncertainty=0.01, offset_standard_uncertainty_w=0.1)
+    spec = replace(PERFECT, channels=(Channel("supply", 1e-9, 0.01, 0.1),))
     energy = cut(CONSTANT, 100 * MS, 200 * MS, spec)
     assert energy.budget_j["gain"] == pytest.approx(0.01)
     assert energy.budget_j["offset"] == pytest.approx(0.01)
@@ -107,7 +104,7 @@ def test_gain_and_offset_scale_as_stated() -> None:
 
 
 def test_the_offset_is_not_in_what_idle_is_taken_off() -> None:
-    spec = replace(PERFECT, offset_standard_uncertainty_w=1.0)
+    spec = replace(PERFECT, channels=(Channel("supply", 1e-9, 0.0, 1.0),))
     energy = cut(sampled(BURST, PERFECT), 100 * MS, 120 * MS, spec, pad_s=5e-3, guard_s=4e-2)
     assert energy.standard_uncertainty_j > 0.019
     assert energy.idle_subtracted_standard_uncertainty_j is not None
@@ -126,11 +123,32 @@ def test_idle_time_within_the_window_can_be_taken_off() -> None:
 
 
 def test_steady_power_shares_one_rounding_error_and_a_ramp_has_many() -> None:
-    spec = replace(PERFECT, power_lsb_w=0.5)
+    spec = replace(PERFECT, channels=(Channel("supply", 0.5, 0.0, 0.0),))
     steady = cut(CONSTANT, 100 * MS, 300 * MS, spec)
     ramp = cut(sampled(Waveform([Segment(0.5, 0.0, 50.0)]), PERFECT), 100 * MS, 300 * MS, spec)
     assert steady.budget_j["quantisation"] == pytest.approx(0.5 / math.sqrt(12) * 0.2, rel=0.01)
     assert ramp.budget_j["quantisation"] < steady.budget_j["quantisation"] / 5
+
+
+def test_several_rails_are_summed_as_declared_or_cut_one_by_one() -> None:
+    rails = Channel("cpu", 0.01, 0.01, 0.03), Channel("gpu", 0.02, 0.02, 0.04), Channel("fan", 0.5, 0.5, 0.5)
+    spec = replace(PERFECT, channels=rails, total=(0, 1))
+    each = [replace(CONSTANT, channel=np.full(len(CONSTANT), i, np.uint8)) for i in range(len(rails))]
+    samples = Samples.concatenate([replace(part, power_w=part.power_w * (i + 1)) for i, part in enumerate(each)])
+    whole = cut(samples, 100 * MS, 200 * MS, spec)
+    assert whole.energy_j == pytest.approx(3.0)
+    assert whole.budget_j["gain"] == pytest.approx(0.06)
+    assert whole.budget_j["offset"] == pytest.approx(0.005)
+    fan = cut(samples, 100 * MS, 200 * MS, spec, channel=2)
+    assert (fan.energy_j, fan.budget_j["offset"]) == pytest.approx((3.0, 0.05))
+
+
+def test_a_sample_that_one_rail_lacks_is_missing_from_the_total() -> None:
+    spec = replace(PERFECT, channels=PERFECT.channels * 2, total=(0, 1))
+    second = replace(without(CONSTANT, 1000, 10), channel=np.ones(len(CONSTANT) - 10, np.uint8))
+    energy = cut(Samples.concatenate([CONSTANT, second]), 150 * MS, 250 * MS, spec)
+    assert energy.energy_j == pytest.approx(2.0)
+    assert energy.present == pytest.approx(0.98, abs=0.003)
 
 
 def test_a_window_too_short_names_the_shortest_and_the_repetitions() -> None:
@@ -177,9 +195,6 @@ def test_too_many_lost_samples_are_refused(lost: list[tuple[int, int]]) -> None:
         cut(trace, 100 * MS, 200 * MS, PERFECT)
 
 
-def test_pads_need_guards_and_one_channel_is_cut_at_a_time() -> None:
+def test_pads_need_guards() -> None:
     with pytest.raises(ValueError, match="guard_s"):
         cut(CONSTANT, 100 * MS, 200 * MS, PERFECT, pad_s=0.01)
-    two = replace(CONSTANT, channel=(CONSTANT.index % 2).astype(np.uint8))
-    with pytest.raises(ValueError, match="of_channel"):
-        cut(two, 100 * MS, 200 * MS, PERFECT)

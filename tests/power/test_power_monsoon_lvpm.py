@@ -108,8 +108,8 @@ def test_a_declared_voltage_brings_its_uncertainty() -> None:
         supply_standard_uncertainty=4e-3,
     )
     measured = MonsoonLvpm("/dev/ttyNONE7", supply_v=4.0, gain_standard_uncertainty=3e-3)
-    assert declared.spec.gain_standard_uncertainty == pytest.approx(5e-3)
-    assert measured.spec.gain_standard_uncertainty == pytest.approx(3e-3)
+    assert declared.spec.whole.gain_standard_uncertainty == pytest.approx(5e-3)
+    assert measured.spec.whole.gain_standard_uncertainty == pytest.approx(3e-3)
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from power import Kind, MonitorGone, MonitorSilent, MonitorSpec, Recorder, Samples
+from power import Channel, Kind, MonitorGone, MonitorSilent, MonitorSpec, Recorder, Samples
 from power.clock import ClockFit
 
-SPEC = MonitorSpec("fed by hand", 1000.0, ("supply",), Kind.AVERAGING, 1e-3, 1e-3, 0.0, 0.0, 1e-2)
+SPEC = MonitorSpec("fed by hand", 1000.0, (Channel("supply", 1e-3, 0.0, 0.0),), Kind.AVERAGING, 1e-3, 1e-2)
 
 
 class FedByHand:
