@@ -243,7 +243,7 @@ class Sized(Protocol):
 
 def figures() -> list[Figure]:
     """Times, sizes and overhead."""
-    ours = {"table": AutoScale(ACTIONS, 1), "bayesian": Bayesian(ACTIONS, 1), "linucb": LinUcb(ACTIONS)}
+    ours = {"table": AutoScale(ACTIONS, 1), "bayesian": Bayesian(ACTIONS), "linucb": LinUcb(ACTIONS)}
     others: dict[str, Policy] = {"naive": NaiveTable(1)}
     with suppress(ImportError):
         others["vw"] = VowpalWabbit(1)
@@ -260,7 +260,7 @@ def figures() -> list[Figure]:
         _size("Bayesian posterior, ten networks", ours["bayesian"], "Q-table above"),
         _size("LinUCB regressions", ours["linucb"], "Q-table above"),
         *_overhead("Q-learning", AutoScale(ACTIONS, 1)),
-        *_overhead("Bayesian", Bayesian(ACTIONS, 1)),
+        *_overhead("Bayesian", Bayesian(ACTIONS)),
     ]
 
 

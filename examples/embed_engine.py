@@ -26,7 +26,7 @@ energy = Estimator(idle_power_w=3.0, excess_power_w={("cpu", "fp32", None): 5.0,
 with (
     open_board({}) as board,
     BoardWorld(board, [(task, model)], actions, energy) as world,
-    Engine(world, Bayesian(actions, seed=1), fallback=actions[0], store=Path("photo.learnt")) as engine,
+    Engine(world, Bayesian(actions), fallback=actions[0], store=Path("photo.learnt")) as engine,
 ):
     for i in range(20):
         scores = engine.infer("photo", photos[i % len(photos)])["logits"]

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from scheduler import classifiers, fixed, regressors
-from scheduler.bayesian import Bayesian, SafeSet
+from scheduler.bayesian import Bayesian
 from scheduler.bayesopt import BayesianOptimisation
 from scheduler.beliefs import inherit, load_beliefs
 from scheduler.contract import Action, Policy, TrueMeans
@@ -198,8 +198,7 @@ def _bayesian(
     setting: Setting,
     prior: str = "default",
     delta: float = 0.01,
-    delta_untried: float = 0.5,
-    exploration: float = 1.0,
+    optimism: float = 1.5,
     walk_deviation: float = 0.02,
     discount: float = 0.99,
     alarm: float = 8.0,
@@ -207,16 +206,15 @@ def _bayesian(
     believed = {"default": list, "flat": lambda priors: [flat(one) for one in priors]}
     return Bayesian(
         setting.actions,
-        setting.seed,
         priors=believed[_existing(prior, believed, "prior")](default_priors(setting.actions)),
         drift=Drift(walk_deviation=walk_deviation, discount=discount, alarm=alarm),
-        safe_set=SafeSet(delta, delta_untried),
-        exploration=exploration,
+        delta=delta,
+        optimism=optimism,
     )
 
 
 def _bayesian_transferred(setting: Setting, beliefs: str) -> Policy:
-    return Bayesian(setting.actions, setting.seed, priors=inherit(load_beliefs(Path(beliefs)), setting.actions))
+    return Bayesian(setting.actions, priors=inherit(load_beliefs(Path(beliefs)), setting.actions))
 
 
 def _opt(setting: Setting) -> Policy:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 import numpy as np
 
 from scheduler.contract import Action
@@ -12,28 +10,25 @@ from scheduler.loglinear import Posterior
 from scheduler.priors import PRECISIONS, WEIGHTS, processors_of
 
 FORMAT = "bayesian-posterior"
-VERSION = 1
+VERSION = 2
 
 
-def encode_posterior(actions: tuple[Action, ...], posterior: Posterior, tried: Mapping[str, Sequence[int]]) -> bytes:
-    """`tried`: task -> groups of actions that were tried."""
+def encode_posterior(actions: tuple[Action, ...], posterior: Posterior) -> bytes:
+    """What `decode_posterior` reads."""
     header = {
         "format": FORMAT,
         "version": VERSION,
         "actions": listed(actions),
         "weights": WEIGHTS,
         "tasks": posterior.tasks,
-        "tried": tried,
         "unit": posterior.unit,
         "noise": posterior.noise,
     }
     return pack(header, posterior.beliefs.astype("<f8").tobytes())
 
 
-def decode_posterior(
-    content: bytes, name: str, actions: tuple[Action, ...]
-) -> tuple[Posterior, Mapping[str, Sequence[int]]]:
-    """The posterior, and what was tried. Raises LearntFileError unless it was learnt for these actions."""
+def decode_posterior(content: bytes, name: str, actions: tuple[Action, ...]) -> Posterior:
+    """The posterior. Raises LearntFileError unless it was learnt for these actions."""
     header, numbers = unpack(content, FORMAT, VERSION, name)
     require_same(unlisted(header["actions"]), actions, "posterior")
     if tuple(header["weights"]) != WEIGHTS:
@@ -41,4 +36,4 @@ def decode_posterior(
     tasks = tuple(header["tasks"])
     size = len(WEIGHTS) + 1 + len(PRECISIONS) * len(tasks)
     beliefs = np.frombuffer(numbers, "<f8").reshape(len(processors_of(actions)), size, size + 2).astype(float)
-    return Posterior(tasks, header["unit"], beliefs, tuple(header["noise"])), header["tried"]
+    return Posterior(tasks, header["unit"], beliefs, tuple(header["noise"]))

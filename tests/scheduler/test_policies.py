@@ -68,7 +68,7 @@ def test_each_part_of_the_bayesian_scheduler_can_be_left_out(world: World) -> No
     parts: list[dict[str, Any]] = [
         {"prior": "flat"},
         {"delta": 0.5},
-        {"exploration": 0.0},
+        {"optimism": 0.0},
         {"walk_deviation": 0.0},
         {"discount": 1.0},
         {"alarm": float("inf")},

@@ -58,7 +58,7 @@ def test_a_transferred_table_chooses_the_counterpart_of_what_was_learnt(world: W
 
 
 def _taught(world: World, trials: int = 60) -> Bayesian:
-    policy = Bayesian(world.actions, 1)
+    policy = Bayesian(world.actions)
     tasks = [world.task(f"n{macs}", macs=macs) for macs in (200_000_000, 900_000_000, 3_000_000_000)]
     for i in range(trials):
         state, action = world.state(tasks[i % 3]), world.actions[i % len(world.actions)]

@@ -156,7 +156,7 @@ def test_what_was_learnt_on_the_host_outlives_the_process(
 ) -> None:
     beliefs = []
     for _ in range(2):
-        policy = Bayesian([CPU], 1)
+        policy = Bayesian([CPU])
         with (
             BoardWorld(board, [workload], [CPU], ENERGY) as world,
             Engine(world, policy, fallback=CPU, store=tmp_path / "learnt") as engine,
