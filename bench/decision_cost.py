@@ -57,7 +57,7 @@ ACTIONS = phone()
 def states(random: Random) -> list[State]:
     """64 conditions of each of ten networks, shuffled."""
     tasks = [
-        Task(f"task{i}", Network(f"network{i}", 20 + 8 * i, 1, 0, 250_000_000 * (i + 1)), 0.05, 0.7, ACCURACY)
+        Task(f"task{i}", Network(f"network{i}", 20 + 8 * i, 1, 0, 250_000_000 * (i + 1), 150_528), 0.05, 0.7, ACCURACY)
         for i in range(10)
     ]
     made = [
@@ -195,7 +195,7 @@ class Host:
 
 def overhead(policy: Policy) -> tuple[float, float | None]:
     """CPU time, s, and energy, J, that an engine adds to each inference; no energy without RAPL."""
-    task = Task("mean", Network("mean", 1, 0, 0, 192), 0.05, 0.5, ACCURACY)
+    task = Task("mean", Network("mean", 1, 0, 0, 192, 768), 0.05, 0.5, ACCURACY)
     photo = {"image": np.ones((1, 3, 8, 8), np.float32)}
     with tempfile.TemporaryDirectory() as folder:
         model = Model("mean", {"fp32": _small(Path(folder) / "mean.onnx")}, 192, {"fp32": 1000}, [photo])

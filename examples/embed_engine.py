@@ -15,7 +15,7 @@ from testbed.models import zoo
 
 made = zoo.prepare("efficientnet-lite0", ["fp32", "int8"])
 counts, photos = made.counts, made.inputs(4)
-network = Network(made.name, counts.conv_layers, counts.fc_layers, counts.rc_layers, counts.macs)
+network = Network(made.name, counts.conv_layers, counts.fc_layers, counts.rc_layers, counts.macs, made.input_bytes)
 accuracy = {precision: known.value for precision, known in made.accuracy.items()}
 task = Task("photo", network, qos_s=0.05, accuracy_target=0.8, accuracy=accuracy)
 model = Model(made.name, made.files, counts.macs, made.bytes_moved, photos)

@@ -22,6 +22,8 @@ class Network:
     """recurrent and attention layers"""
     macs: int
     """multiply-accumulates of one inference"""
+    input_bytes: int
+    """of one request's tensors, which a remote target must be sent; AutoScale's state does without it"""
 
 
 @dataclass(frozen=True, slots=True)

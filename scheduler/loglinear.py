@@ -216,7 +216,8 @@ class LogLinear:
         size, own = self._beliefs.shape[1], self._slots[name]
         layers = max(network.conv_layers + network.fc_layers + network.rc_layers, 1)
         basis = np.zeros((len(self.processors), _DIRECTIONS, size))
-        basis[:, :_SLOW, :3] = 1.0, log(max(network.macs, 1) / 1e9), log(layers / 50.0)
+        sizes = log(max(network.macs, 1) / 1e9), log(layers / 50.0), log(max(network.input_bytes, 1) / 150e3)
+        basis[:, :_SLOW, :4] = 1.0, *sizes
         for row, precision in enumerate(PRECISIONS):
             basis[:, row, own + row] = 1.0
             if precision in WEIGHTS:

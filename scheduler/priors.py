@@ -12,6 +12,7 @@ WEIGHTS = (
     "level",
     "macs",
     "layers",
+    "bytes",
     "fp16",
     "int8",
     "slowness",
@@ -43,18 +44,18 @@ class Prior:
 POWER_SHARE = 0.5
 
 BOARD_PRIOR = Prior(
-    #        level      macs layers fp16  int8  slow slow2 cpu  mem  weak very
-    latency=(log(0.02), 0.8, 0.2, -0.4, -0.6, 0.85, 0.0, 0.5, 0.4, 0.0, 0.0),
-    power=(log(6.0), 0.05, 0.0, 0.0, 0.0, -0.8, 0.3, 0.2, 0.1, 0.0, 0.0),
-    deviation=(1.5, 0.3, 0.3, 0.4, 0.5, 0.2, 0.2, 0.5, 0.4, 0.0, 0.0),
+    #        level      macs layers bytes fp16 int8 slow slow2 cpu mem  weak very
+    latency=(log(0.02), 0.8, 0.2, 0.0, -0.4, -0.6, 0.85, 0.0, 0.5, 0.4, 0.0, 0.0),
+    power=(log(6.0), 0.05, 0.0, 0.0, 0.0, 0.0, -0.8, 0.3, 0.2, 0.1, 0.0, 0.0),
+    deviation=(1.5, 0.3, 0.3, 0.0, 0.4, 0.5, 0.2, 0.2, 0.5, 0.4, 0.0, 0.0),
 )
 """Round figures, wide on purpose: latency nearly proportional to work, and nearly inversely to frequency; power that
 falls with frequency, less and less as it nears what the rest of the board draws."""
 
 REMOTE_PRIOR = Prior(
-    latency=(log(0.04), 0.2, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.4, 0.8),
-    power=(log(5.0), 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.2, 0.1, 0.0, 0.0),
-    deviation=(1.5, 0.3, 0.2, 0.2, 0.2, 0.0, 0.0, 0.3, 0.2, 0.4, 0.5),
+    latency=(log(0.04), 0.2, 0.0, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.4, 0.8),
+    power=(log(5.0), 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.2, 0.1, 0.0, 0.0),
+    deviation=(1.5, 0.3, 0.2, 0.3, 0.2, 0.2, 0.0, 0.0, 0.3, 0.2, 0.4, 0.5),
 )
 """Time mostly on the air, which a weak signal stretches: between -58 and -78 dBm the median 802.11n goodput falls from
 11 to 1 Mbit/s (adamiaonr/wifi-vehicles, feup-exp-201901, CC BY 4.0), 2.4 in natural logarithm."""

@@ -142,7 +142,9 @@ def _task(workload: Workload, model: zoo.PreparedModel) -> Task:
     counts = model.counts
     return Task(
         name=workload.name,
-        network=Network(model.name, counts.conv_layers, counts.fc_layers, counts.rc_layers, counts.macs),
+        network=Network(
+            model.name, counts.conv_layers, counts.fc_layers, counts.rc_layers, counts.macs, model.input_bytes
+        ),
         qos_s=workload.qos_s,
         accuracy_target=workload.accuracy_target,
         accuracy={precision: accuracy.value for precision, accuracy in model.accuracy.items()},

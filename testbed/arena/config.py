@@ -59,6 +59,8 @@ class Layers(Strict):
     fc_layers: int = Field(ge=0)
     rc_layers: int = Field(default=0, ge=0)
     macs: int = Field(gt=0)
+    input_bytes: int = Field(default=224 * 224 * 3, gt=0)
+    """of one request; absent: a photo of 224 x 224"""
 
 
 class ArenaWorkload(Strict):

@@ -58,11 +58,12 @@ class _Published:
 
     def described(self, name: str) -> Described:
         macs, elements = round(1e6 * self.mmacs), round(1e6 * (self.mparameters + 2.0 * self.mactivations))
+        image = TensorSpec("image", "uint8", (1, 3, self.size, self.size))
         return Described(
-            network=Network(name, self.conv_layers, self.fc_layers, 0, macs),
+            network=Network(name, self.conv_layers, self.fc_layers, 0, macs, image.nbytes),
             elements_moved=elements,
             accuracy={precision: known.value for precision, known in self.accuracy.items()},
-            inputs=(TensorSpec("image", "uint8", (1, 3, self.size, self.size)),),
+            inputs=(image,),
             outputs=self.outputs,
         )
 
@@ -149,7 +150,7 @@ def _described(workload: ArenaWorkload, precisions: Sequence[str], on_step: Call
     model = zoo.prepare(name, precisions, on_step=on_step)
     counts = model.counts
     return Described(
-        network=Network(name, counts.conv_layers, counts.fc_layers, counts.rc_layers, counts.macs),
+        network=Network(name, counts.conv_layers, counts.fc_layers, counts.rc_layers, counts.macs, model.input_bytes),
         elements_moved=counts.elements_moved,
         accuracy={precision: accuracy.value for precision, accuracy in model.accuracy.items()},
         inputs=model.input_specs,

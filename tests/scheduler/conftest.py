@@ -44,8 +44,9 @@ class World:
         qos_s: float = 0.05,
         accuracy_target: float = 0.7,
         conv_layers: int = 53,
+        input_bytes: int = 150_528,
     ) -> Task:
-        return Task(name, Network(name, conv_layers, 1, 0, macs), qos_s, accuracy_target, ACCURACY)
+        return Task(name, Network(name, conv_layers, 1, 0, macs, input_bytes), qos_s, accuracy_target, ACCURACY)
 
     def state(
         self,

@@ -41,6 +41,7 @@ class Plain:
         x["level"] = 1.0
         x["macs"] = log(network.macs / 1e9)
         x["layers"] = log((network.conv_layers + network.fc_layers + network.rc_layers) / 50.0)
+        x["bytes"] = log(network.input_bytes / 150e3)
         if action.precision in x:
             x[action.precision] = 1.0
         if action.frequency_hz is not None:
@@ -95,7 +96,11 @@ class Plain:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_speed_changes_no_decision(world: World, seed: int) -> None:
-    tasks = [world.task(name, macs=macs) for name, macs in (("a", 300_000_000), ("b", 10**9), ("c", 4 * 10**9))]
+    tasks = [
+        world.task("a", macs=300_000_000),
+        world.task("b", macs=10**9, input_bytes=3_000),
+        world.task("c", macs=4 * 10**9),
+    ]
     fast, plain = Bayesian(world.actions), Plain(world.actions, [task.name for task in tasks])
     random = np.random.default_rng(seed)
     for trial in range(400):

@@ -32,7 +32,7 @@ BINS = {
 
 
 def _state(**values: float) -> State:
-    network = Network("n", 0, 0, 0, 0)
+    network = Network("n", 0, 0, 0, 0, 0)
     of_network = {name: value for name, value in values.items() if hasattr(network, name)}
     task = Task("t", replace(network, **of_network), 0.05, 0.0, {"fp32": 1.0})
     lowest = {"co_cpu": 0.0, "co_memory": 0.0, "rssi_dbm": -90.0, "peer_rssi_dbm": -90.0}

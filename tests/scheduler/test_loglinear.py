@@ -35,9 +35,9 @@ def test_without_drift_it_is_bayesian_regression(world: World) -> None:
     """The filter must agree with the closed-form posterior of a linear-Gaussian model."""
     actions = (Action("cpu", "fp32", 1e9), Action("cpu", "fp32", 2e9))
     prior = Prior(
-        latency=(-3.0, 0.5, 0.0, 0.0, 0.0, 1.0, 0.0, 0.3, 0.0, 0.0, 0.0),
-        power=(1.0,) + (0.0,) * 10,
-        deviation=(1.0, 0.3, 0.0, 0.0, 0.0, 0.2, 0.0, 0.5, 0.0, 0.0, 0.0),
+        latency=(-3.0, 0.5, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.3, 0.0, 0.0, 0.0),
+        power=(1.0,) + (0.0,) * 11,
+        deviation=(1.0, 0.3, 0.0, 0.0, 0.0, 0.0, 0.2, 0.0, 0.5, 0.0, 0.0, 0.0),
         offset_deviation=0.4,
     )
     model = LogLinear(actions, [prior], NO_DRIFT)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scheduler.contract import Network, Outcome, Task
 from scheduler.rewards import REWARDS, PublishedReward, QosPenaltyReward
 
-TASK = Task("photo", Network("n", 53, 1, 0, 10**9), 0.05, 0.7, {"fp32": 0.76})
+TASK = Task("photo", Network("n", 53, 1, 0, 10**9, 150_528), 0.05, 0.7, {"fp32": 0.76})
 energies = st.floats(1e-4, 50.0)
 latencies = st.floats(1e-4, 10.0)
 accuracies = st.floats(0.0, 1.0)

@@ -115,7 +115,7 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
         (json.dumps(good | {"version": 9, "processors": {}}), "not version 1"),
         (
             json.dumps(good | {"processors": {"cpu": {"latency": [1], "power": [1], "deviation": [1]}}}),
-            "needs 11 numbers",
+            "needs 12 numbers",
         ),
         (json.dumps(good | {"processors": {"cpu": {}}}), "damaged"),
     ):

@@ -46,7 +46,7 @@ def mean_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def workload(mean_path: Path) -> tuple[Task, Model]:
-    task = Task("mean", Network("mean", 1, 0, 0, 192), 0.05, 0.5, {"fp32": 1.0})
+    task = Task("mean", Network("mean", 1, 0, 0, 192, 768), 0.05, 0.5, {"fp32": 1.0})
     return task, Model("mean", {"fp32": mean_path}, 192, {"fp32": 1000}, [PHOTO])
 
 

@@ -104,7 +104,7 @@ def test_latency_and_energy_are_those_of_the_truth(board: VirtualBoard, model: M
     session = board.target("gpu").load(model, "fp16")
     session.warm(model.inputs)
     results = [session.run(model.inputs[0]) for _ in range(300)]
-    network = Network(model.name, 49, 1, 0, model.macs)
+    network = Network(model.name, 49, 1, 0, model.macs, 0)
     task = Task("camera", network, 0.033, accuracy_target=0.9, accuracy={"fp16": 0.99})
     (truth,) = board.true_means(task, [Action("gpu", "fp16", 612e6)])
     # Medians: a stall, rare as it is, outweighs a hundred inferences.

@@ -28,7 +28,7 @@ def request_of(name: str) -> Request:
 
 
 def task(name: str, qos_s: float) -> Task:
-    network = Network(name, 0, 0, 0, round(NETWORKS[plain(name)].mmacs * 1e6))
+    network = Network(name, 0, 0, 0, round(NETWORKS[plain(name)].mmacs * 1e6), 0)
     return Task(name, network, qos_s, accuracy_target=0.0, accuracy={})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ def agent(tmp_path: Path) -> Iterator[Agent]:
         agent.actions([{"target": a.target, "precision": a.precision, "frequency_hz": a.frequency_hz} for a in ACTIONS])
         agent.workload(
             "photo",
-            {"name": "mobilenet-v1", "conv_layers": 27, "fc_layers": 1, "rc_layers": 0, "macs": 569_000_000},
+            asdict(TASK.network),
             dict.fromkeys(ACCURACY, digest),
             {"fp32": 56_880_000, "fp16": 28_440_000, "int8": 14_220_000},
             [packed.getvalue()],
@@ -104,7 +105,7 @@ def agent(tmp_path: Path) -> Iterator[Agent]:
 
 
 ACCURACY = {"fp32": 0.717, "fp16": 0.717, "int8": 0.707}
-TASK = Task("photo", Network("mobilenet-v1", 27, 1, 0, 569_000_000), 0.05, 0.65, ACCURACY)
+TASK = Task("photo", Network("mobilenet-v1", 27, 1, 0, 569_000_000, 150_528), 0.05, 0.65, ACCURACY)
 
 
 @pytest.mark.parametrize("name", ["autoscale", "bayesian"])
