@@ -16,7 +16,7 @@ import pytest
 
 from power import InaBridge, Samples, cut
 from results import Run
-from tests.testbed.whole.conftest import SUITE, CommandLine, follow
+from tests.testbed.whole.conftest import BENCH, SUITE, CommandLine, follow
 
 
 def test_every_planned_trial_is_there_once_and_in_order(finished: CommandLine) -> None:
@@ -104,6 +104,38 @@ def test_a_killed_run_is_resumed_without_a_trial_lost_or_doubled(command_line: C
     assert [trial.index for trial in run.trials] == list(range(len(run.plan)))
     assert all(len(run.samples_of(trial.index)) > 0 for trial in run.trials)
     command_line.ends()
+
+
+CLAIRVOYANT = """
+name: clairvoyant
+workloads:
+  - {name: photo, model: mobilenet-v2, qos_s: 50 ms, inputs: 1}
+environments: [S2, S1]
+actions: [gpu/fp32@612MHz, gpu/fp32@max]
+policies: [{name: opt, trials: 4}]
+repetitions: 1
+warmup_trials: 1
+profile_trials: 1
+guard_s: 12 ms
+"""
+
+
+def test_what_a_clairvoyant_decided_beside_a_co_runner_does_not_stop_a_resume(command_line: CommandLine) -> None:
+    command_line.write("clairvoyant.yaml", CLAIRVOYANT)
+    command_line.write("no-cloud.yaml", "\n".join(line for line in BENCH.splitlines() if "cloud" not in line))
+    process = command_line.start("run", "clairvoyant.yaml", "--bench", "no-cloud.yaml")
+    folder = command_line.folder / _run_folder_line(process)
+    follow(folder / "trials.jsonl", len((folder / "plan.jsonl").read_text().splitlines()) - 1)
+    process.kill()
+    process.communicate()
+    command_line.ends()
+    decided = {str(trial.action) for trial in Run.read(folder).trials if trial.policy == "opt"}
+    assert len(decided) == 2, "beside the co-runner another clock must have been best"
+
+    resumed = command_line.run("run", "--resume", str(folder))
+
+    assert resumed.returncode == 0, resumed.stderr
+    assert Run.read(folder).complete
 
 
 def _run_folder_line(process: subprocess.Popen[str]) -> str:
