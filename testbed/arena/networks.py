@@ -68,8 +68,9 @@ class _Published:
         )
 
 
-_TORCHVISION = "https://docs.pytorch.org/vision/stable/models.html"
-_TORCHVISION_INT8 = "quantised, pytorch/vision, docs/source/models.rst at v0.12"
+_TORCHVISION = "IMAGENET1K_V1 of torchvision 0.29.1, torchvision/models"
+_TORCHVISION_INT8 = "quantised from IMAGENET1K_V1, torchvision 0.29.1, torchvision/models/quantization"
+_TENSORFLOW = "tensorflow/models, research/object_detection/g3doc/tf1_detection_zoo.md; rounded there to a percent"
 _MLPERF = "mlcommons/inference, vision/classification_and_detection/README.md"
 
 
@@ -82,6 +83,14 @@ def _accuracy(metric: str, fp32: float, source: str, int8: float, int8_source: s
 
 
 _TOP1 = "ImageNet top-1"
+_MAP = "COCO mAP"
+_DETECTOR_V3: Mapping[str, Accuracy] = {
+    "fp32": Accuracy(
+        0.213, _MAP, "published", "COCO_V1 of torchvision 0.29.1, torchvision/models/detection/ssdlite.py"
+    ),
+    "fp16": Accuracy(0.213, _MAP, "assumed", "FP32's"),
+    "int8": Accuracy(0.213, _MAP, "assumed", "FP32's; none is published"),
+}
 _PUBLISHED: Mapping[str, _Published] = {
     "inception-v1": _Published(
         57, 1, 1583, 7.0, 3.2, 224, _accuracy(_TOP1, 0.69778, _TORCHVISION, 0.69826, _TORCHVISION_INT8)
@@ -94,8 +103,14 @@ _PUBLISHED: Mapping[str, _Published] = {
         62, 2, 217, 5.47, 4.4, 224, _accuracy(_TOP1, 0.74042, _TORCHVISION, 0.73004, _TORCHVISION_INT8)
     ),
     "ssd-mobilenet-v1": _Published(
-        47, 0, 1237, 6.81, 9.7, 300, _accuracy("COCO mAP", 0.23, _MLPERF, 0.23594, _MLPERF), _DETECTIONS
+        47, 0, 1237, 6.81, 9.7, 300, _accuracy(_MAP, 0.23, _MLPERF, 0.23594, _MLPERF), _DETECTIONS
     ),
+    # MACs and parameters: Open Model Zoo, ssd_mobilenet_v2_coco. 52 layers of MobileNet v2, 8 beyond, 12 of the heads.
+    "ssd-mobilenet-v2": _Published(
+        72, 0, 1888, 16.8, 12.4, 300, _accuracy(_MAP, 0.22, _TENSORFLOW, 0.22, _TENSORFLOW), _DETECTIONS
+    ),
+    # torchvision's ssdlite320_mobilenet_v3_large. 62 layers of MobileNet v3, 12 beyond, 24 of the heads.
+    "ssd-mobilenet-v3": _Published(98, 0, 583, 3.44, 9.7, 320, _DETECTOR_V3, _DETECTIONS),
 }
 
 
@@ -120,10 +135,11 @@ def job_of(
 ) -> Job:
     """A workload as a job, with the accuracy that was recorded of it where there is a record.
 
+    A precision in which a recorded workload never ran is never on offer there, and counts as always wrong.
     Raises BenchError for a network it does not know.
     """
     found = _described(workload, precisions, on_step)
-    known = found.accuracy if accuracy is None else accuracy
+    known = found.accuracy if accuracy is None else {**dict.fromkeys(precisions, 0.0), **accuracy}
     task = Task(
         name=workload.name,
         network=found.network,

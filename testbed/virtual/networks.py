@@ -61,6 +61,8 @@ NETWORKS: Mapping[str, KnownNetwork] = MappingProxyType(
         "mobilenetv3": KnownNetwork(INVERTED, 217, 5.47, 4.4, 64),
         "efficientnetlite0": KnownNetwork(INVERTED, 385, 4.65, 6.7, 50),
         "ssdmobilenetv1": KnownNetwork(SEPARABLE, 1237, 6.81, 9.7, 47),
+        "ssdmobilenetv2": KnownNetwork(INVERTED, 1888, 16.8, 12.4, 72),
+        "ssdmobilenetv3": KnownNetwork(INVERTED, 583, 3.44, 9.7, 98),
         # MobileBERT (Sun et al. 2020), 128 tokens: 362 linear layers, two products of attention in each of 24 blocks.
         "mobilebert": KnownNetwork(ATTENTION, 2693, 24.4, 13.4, 410),
         # BERT-Large (Devlin et al. 2019), 384 tokens, MLPerf's longest: 24 blocks of 12 h^2 s + 2 s^2 h, h = 1024;

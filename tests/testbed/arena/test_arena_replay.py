@@ -194,6 +194,37 @@ def test_a_file_that_is_no_such_table_is_refused(tmp_path: Path, content: str, m
         third_party.read(tmp_path / "absent.csv", "tx2", [NET])
 
 
+def test_a_network_without_a_precision_of_its_board_is_decided_among_what_it_has(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = """board,model,target,precision,latency_s,energy_j,accuracy
+pi,both,cpu,fp32,0.06,0.3,0.72
+pi,both,cpu,int8,0.03,0.2,0.71
+pi,one,cpu,fp32,0.06,0.3,0.72
+pi,one,gpu,fp32,0.04,0.1,0.72
+"""
+    (tmp_path / "table.csv").write_text(table)
+    layers = "layers: {conv_layers: 27, fc_layers: 1, macs: 569000000}"
+    file = tmp_path / "gaps.yaml"
+    file.write_text(
+        f"""
+name: gaps
+boards: [{{kind: table, name: pi, file: table.csv, board: pi}}]
+workloads:
+  - {{name: both, model: both, qos_s: 50 ms, accuracy_target: 0.7, {layers}}}
+  - {{name: one, model: one, qos_s: 50 ms, accuracy_target: 0.7, {layers}}}
+environments: [S1]
+policies: [{{name: opt}}, {{name: bayesian}}, {{name: autoscale}}, {{name: static-best}}, {{name: knn}}]
+seeds: 1
+trials: 20
+"""
+    )
+    assert run_command_line(["arena", str(file), "--out", str(tmp_path), "--workers", "1"]) == 0
+    assert "one, S1: 1 of 3 pairs of action and condition have no recorded trial" in " ".join(
+        capsys.readouterr().out.split()
+    )
+
+
 def test_runs_and_tables_compete_beside_each_other(
     experiment: Experiment, run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
