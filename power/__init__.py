@@ -1,6 +1,7 @@
 """Joules: power monitors, their samples on the controller's clock, and energy with its uncertainty."""
 
 from power.clock import ClockFit, fit_round_trips
+from power.corrected import Corrected, Correction
 from power.energy import Energy, cut
 from power.errors import (
     BenchError,
@@ -19,16 +20,19 @@ from power.errors import (
     WrongDevice,
 )
 from power.ina_bridge import InaBridge
-from power.monitor import Channel, Kind, MonitorSpec, PowerMonitor
+from power.monitor import Channel, Kind, MonitorSpec, PowerMonitor, Specimen
 from power.monsoon_lvpm import MonsoonLvpm
 from power.recorder import Recorder
 from power.samples import Samples
+from power.tally import Sum, Tally
 
 __all__ = [
     "BenchError",
     "BridgeRestarted",
     "Channel",
     "ClockFit",
+    "Corrected",
+    "Correction",
     "Energy",
     "InaBridge",
     "Kind",
@@ -44,6 +48,9 @@ __all__ = [
     "Recorder",
     "Samples",
     "SensorFault",
+    "Specimen",
+    "Sum",
+    "Tally",
     "TraceIncomplete",
     "TransientError",
     "Unintelligible",

@@ -108,6 +108,16 @@ class Identity:
     """bit i: a device answers at I2C address 0x40 + i"""
     serial: str
 
+    @property
+    def firmware_version(self) -> str:
+        """As people write it."""
+        return ".".join(map(str, self.firmware))
+
+    @property
+    def addresses(self) -> list[int]:
+        """I2C addresses at which a device answers."""
+        return [0x40 + bit for bit in range(16) if self.sensors >> bit & 1]
+
     @staticmethod
     def decode(payload: bytes) -> Identity:
         protocol, major, minor, rate, sensors, serial = _unpack("<BBBIH8s", payload)

@@ -24,7 +24,7 @@ from power.errors import (
     WrongDevice,
 )
 from power.ina_sensor import MODELS, Sensor
-from power.monitor import Channel, Kind, MonitorSpec
+from power.monitor import Channel, Kind, MonitorSpec, Specimen
 from power.port import Port
 from power.samples import Samples
 
@@ -80,6 +80,7 @@ class InaBridge:
         self._spec = _spec(f"ina-bridge on {port}", self._sensor, supply_v, shunt_standard_uncertainty)
         self._port: Port | None = None
         self._decoder = Decoder()
+        self._specimen: Specimen | None = None
         self._sequence = 0
         self._ticks_per_second = 250_000
         self._clock = BridgeClock(self._ticks_per_second)
@@ -101,6 +102,11 @@ class InaBridge:
             raise MonitorSilent(f"{self._spec.name}: its clock is not known before its first samples")
         return self._clock.fit
 
+    @property
+    def specimen(self) -> Specimen | None:
+        """Serial number and firmware of the bridge; None before `open`."""
+        return self._specimen
+
     def open(self) -> None:
         """Take the port, end a stream that a killed process left running, configure the sensor."""
         self.close()
@@ -112,6 +118,7 @@ class InaBridge:
         except (MonitorSilent, Unintelligible) as error:
             raise WrongDevice(f"{self._spec.name}: no INA bridge answers there; is it the right port?") from error
         self._accept(identity)
+        self._specimen = Specimen(identity.serial, identity.firmware_version)
         self._configure()
         self._ticks_per_second = identity.ticks_per_second
 
@@ -285,6 +292,7 @@ def _spec(name: str, sensor: Sensor, supply_v: float, shunt_standard_uncertainty
                     sensor.gain_standard_uncertainty, shunt_standard_uncertainty, voltage_step
                 ),
                 offset_standard_uncertainty_w=sensor.offset_standard_uncertainty_a * supply_v,
+                voltage_standard_uncertainty=math.hypot(sensor.voltage_gain_standard_uncertainty, voltage_step),
             ),
         ),
         kind=Kind.AVERAGING,

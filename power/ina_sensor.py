@@ -132,7 +132,12 @@ class Sensor:
     @property
     def gain_standard_uncertainty(self) -> float:
         """Of power, relative, without the shunt resistor: current and bus voltage have their own."""
-        return self.model.gain_limit / math.sqrt(3.0) * math.sqrt(2.0)
+        return self.voltage_gain_standard_uncertainty * math.sqrt(2.0)
+
+    @property
+    def voltage_gain_standard_uncertainty(self) -> float:
+        """Of the bus voltage, relative."""
+        return self.model.gain_limit / math.sqrt(3.0)
 
     @property
     def offset_standard_uncertainty_a(self) -> float:

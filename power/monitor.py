@@ -32,6 +32,16 @@ class Channel:
     gain_standard_uncertainty: float
     """of the reading, relative"""
     offset_standard_uncertainty_w: float
+    voltage_standard_uncertainty: float | None = None
+    """of the voltage readings, relative; None where there are none, or none of known quality"""
+
+
+@dataclass(frozen=True, slots=True)
+class Specimen:
+    """Which one of its kind a meter is, as it says itself."""
+
+    serial: str
+    firmware: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +97,10 @@ class PowerMonitor(Protocol):
     @property
     def clock(self) -> ClockFit:
         """How the meter's time is mapped to the controller's, as known now; meaningful once samples come."""
+
+    @property
+    def specimen(self) -> Specimen | None:
+        """Which one it is; None before `open`, and where the meter cannot tell."""
 
     def open(self) -> None:
         """Take the port, find the right device there, bring it to a known state."""

@@ -17,7 +17,7 @@ from power.calibration import Calibration
 from power.clock import ClockFit
 from power.count_clock import CountClock
 from power.errors import MonitorSilent, OutputTripped, WrongDevice
-from power.monitor import Channel, Kind, MonitorSpec
+from power.monitor import Channel, Kind, MonitorSpec, Specimen
 from power.monsoon_protocol import CHANNELS, Packets, Passthrough, Status
 from power.port import Port
 from power.samples import Samples
@@ -99,6 +99,7 @@ class MonsoonLvpm:
             mark_lines=2,
         )
         self._port: Port | None = None
+        self._specimen: Specimen | None = None
         self._voltage_lsb_v = protocol.VOLTAGE_LSB_V
         self._forget()
 
@@ -123,6 +124,11 @@ class MonsoonLvpm:
             raise MonitorSilent(f"{self._spec.name}: its clock is not known before its first samples")
         return self._clock.fit
 
+    @property
+    def specimen(self) -> Specimen | None:
+        """Serial number and firmware; None before `open`."""
+        return self._specimen
+
     def open(self) -> None:
         """Take the port, end a stream that a killed process left running, and feed the board as declared."""
         self.close()
@@ -132,13 +138,14 @@ class MonsoonLvpm:
             status = self.status()
         except MonitorSilent as error:
             raise WrongDevice(f"{self._spec.name}: no Monsoon LVPM answers there; is it the right port?") from error
+        self._specimen = Specimen(str(status.serial_number), status.firmware_version)
         self._voltage_lsb_v = protocol.voltage_lsb_v(status.hardware_revision)
         self._port.write(self._set_limits)
         if self._is_main:
             self._ramp(status)
         elif CHANNELS[self._channel] == "usb":
             self._port.write(protocol.set_passthrough(Passthrough.ON))
-        log.info("%s: serial number %d, firmware %d", self._spec.name, status.serial_number, status.firmware)
+        log.info("%s: serial number %d, firmware %s", self._spec.name, status.serial_number, status.firmware_version)
 
     def status(self) -> Status:
         """Ask for the status; not while sampling. Raises `MonitorSilent`."""

@@ -99,6 +99,11 @@ class Status:
     hardware_revision: int
     passthrough: int
 
+    @property
+    def firmware_version(self) -> str:
+        """As people write it."""
+        return f"{self.firmware} (protocol {self.protocol}, hardware revision {self.hardware_revision})"
+
     @staticmethod
     def decode(payload: bytes) -> Status:
         """From a status packet's 58 bytes."""
