@@ -4,6 +4,7 @@ from results.durable import StoreError, StoreFull
 from results.records import (
     ActionRecord,
     BlockRecord,
+    CalibrationFacts,
     ClockFit,
     ConditionRecord,
     EnergyRecord,
@@ -18,10 +19,13 @@ from results.report import write_report
 from results.run import Run
 from results.store import RunStore
 from results.tables import summary
+from results.trace import Trace, TraceChannel, TraceHeader, TraceWriter
+from results.trace_export import write_csv, write_perfetto
 
 __all__ = [
     "ActionRecord",
     "BlockRecord",
+    "CalibrationFacts",
     "ClockFit",
     "ConditionRecord",
     "EnergyRecord",
@@ -34,7 +38,13 @@ __all__ = [
     "RunStore",
     "StoreError",
     "StoreFull",
+    "Trace",
+    "TraceChannel",
+    "TraceHeader",
+    "TraceWriter",
     "TrialRecord",
     "summary",
+    "write_csv",
+    "write_perfetto",
     "write_report",
 ]

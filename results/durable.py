@@ -26,9 +26,7 @@ def no_space_named(path: Path) -> Iterator[None]:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
         reason = os.strerror(error.errno)
-        raise StoreFull(
-            f"cannot write {path}: {reason}. What was recorded is safe: free space, then resume."
-        ) from error
+        raise StoreFull(f"cannot write {path}: {reason}. What was recorded is safe: free space, then go on.") from error
 
 
 def sync_folder(folder: Path) -> None:

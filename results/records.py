@@ -28,6 +28,16 @@ class RecordError(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
+class CalibrationFacts:
+    """A meter's calibration."""
+
+    says: str
+    """in words: which meter, when, against what, what was found"""
+    record: Facts
+    """all of it"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
 class RunHeader:
     """How a run came to be; written before its first trial."""
 
@@ -46,6 +56,8 @@ class RunHeader:
     """"virtual", "measured", or words for a mixture; anything but "measured" is labelled wherever results are shown"""
     labels: tuple[str, ...]
     """what a reader must know to read the figures, such as "thermal constants shortened\""""
+    calibrations: tuple[CalibrationFacts, ...] = ()
+    """of the very meter, by which its readings are corrected; empty: its maker's limits count"""
 
     @property
     def caution(self) -> str | None:

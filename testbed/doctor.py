@@ -121,9 +121,17 @@ def _meter(meter: Meter, opened: OpenBench) -> Iterator[Finding]:
     plausible = mean_w > 0.1 and (draw is None or mean_w < draw.power_w)
     advice = "" if plausible else "; is the meter in the board's supply line, and the shunt's value right?"
     yield Finding("power", "ok" if plausible else "wrong", f"{mean_w:.2f} W now{advice}")
+    yield from _calibration(opened)
     clock = meter.clock
     yield Finding(
         "meter clock",
         "ok",
         f"mapped to ±{clock.standard_uncertainty_s * 1e6:.0f} us, drift {clock.drift * 1e6:+.1f} ppm",
     )
+
+
+def _calibration(opened: OpenBench) -> Iterator[Finding]:
+    calibrations = opened.calibrations
+    if calibrations is not None:
+        yield from (Finding("calibration", "doubtful", reason) for reason in calibrations.passed_over)
+        yield from (Finding("calibration", "ok", str(record)) for record in calibrations.used)

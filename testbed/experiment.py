@@ -20,6 +20,7 @@ from scheduler import policies
 from scheduler.contract import REMOTE_TARGETS, Action, Means, Network, State, Task
 from scheduler.profile import ProfileRecord
 from testbed.actions import resolve_actions
+from testbed.calibration import CalibrationRecord
 from testbed.config import Bench, Environment, Suite, Workload, bench_schema
 from testbed.environments import resolve_environment
 from testbed.errors import BenchError
@@ -27,6 +28,7 @@ from testbed.meter import Meter
 from testbed.models import zoo
 from testbed.opening import OpenBench, Served, open_bench, serving
 from testbed.plan import build_plan
+from testbed.records import calibration_facts
 from testbed.runner import Runner, Watcher
 
 _log = logging.getLogger(__name__)
@@ -52,12 +54,13 @@ def start(bench: Bench, suite: Suite, seed: int, out: Path, audience: Audience) 
     _require_policies(suite)
     _require_link(bench, suite)
 
-    def create() -> RunStore:
+    def create(calibrations: Sequence[CalibrationRecord]) -> RunStore:
         stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S")
         plan = [trial.as_dict() for trial in build_plan(suite, seed)]
-        return RunStore.create(out / f"{suite.name}-{bench.name}-{stamp}", _header(bench, suite, seed), plan)
+        header = _header(bench, suite, seed, calibrations)
+        return RunStore.create(out / f"{suite.name}-{bench.name}-{stamp}", header, plan)
 
-    return _carry_out(bench, suite, seed, create, audience)
+    return _carry_out(bench, suite, seed, None, create, audience)
 
 
 def resume(folder: Path, audience: Audience) -> Path:
@@ -65,19 +68,21 @@ def resume(folder: Path, audience: Audience) -> Path:
     with RunStore.open_for_resume(folder) as store:
         bench = bench_schema().model_validate(store.header.bench)
         suite = Suite.model_validate(store.header.suite)
-        return _carry_out(bench, suite, store.header.seed, lambda: nullcontext(store), audience)
+        pinned = [CalibrationRecord.model_validate(facts.record) for facts in store.header.calibrations]
+        return _carry_out(bench, suite, store.header.seed, pinned, lambda _: nullcontext(store), audience)
 
 
 def _carry_out(
     bench: Bench,
     suite: Suite,
     seed: int,
-    open_store: Callable[[], AbstractContextManager[RunStore]],
+    pinned: Sequence[CalibrationRecord] | None,
+    open_store: Callable[[Sequence[CalibrationRecord]], AbstractContextManager[RunStore]],
     audience: Audience,
 ) -> Path:
     models = _prepare_models(suite, audience.step)
     audience.step(f"opening {bench.name}")
-    with open_bench(bench, seed) as opened:
+    with open_bench(bench, seed, pinned) as opened:
         actions = resolve_actions(
             suite.actions, opened.processors(), opened.identity["frequencies_hz"], opened.board_name
         )
@@ -93,7 +98,7 @@ def _carry_out(
                     audience.step(f"watching {meter.spec.name}")
                     meter.settle(opened.now_ns())
                     window_s = meter.window_s(suite.window_s)
-                with open_store() as store:
+                with open_store(opened.calibrations.used if opened.calibrations else ()) as store:
                     audience.run_begins(store, meter)
                     Runner(opened, meter, servers, suite, actions, store, audience, window_s).run()
                     store.finish()
@@ -238,7 +243,7 @@ def _packed(tensors: Mapping[str, np.ndarray[Any, Any]]) -> bytes:
     return content.getvalue()
 
 
-def _header(bench: Bench, suite: Suite, seed: int) -> RunHeader:
+def _header(bench: Bench, suite: Suite, seed: int, calibrations: Sequence[CalibrationRecord]) -> RunHeader:
     resolved = suite.model_copy(update={"environments": [resolve_environment(named) for named in suite.environments]})
     return RunHeader(
         created=datetime.now(timezone.utc).isoformat(),
@@ -249,6 +254,7 @@ def _header(bench: Bench, suite: Suite, seed: int) -> RunHeader:
         host={"machine": platform.machine(), "system": platform.platform(), "node": platform.node()},
         provenance=bench.provenance,
         labels=bench.board.labels,
+        calibrations=tuple(map(calibration_facts, calibrations)),
     )
 
 

@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from power import PowerMonitor
+from power import Corrected, PowerMonitor
+from testbed.calibration import CalibrationRecord, Calibrations
 from testbed.config import Bench, Endpoint
+from testbed.config.plugins import MonitorSettings
+from testbed.errors import BenchError
 from testbed.farend import FarEnd, start_far_end
 from testbed.marks import BoardClock
 from testbed.network.conditions import Link
@@ -30,6 +33,8 @@ class OpenBench:
     board_clock: BoardClock
     link: Link | None
     monitor: PowerMonitor | None
+    calibrations: Calibrations | None
+    """of the monitor, by which its readings are corrected once it is open"""
     now_ns: Callable[[], int]
 
     @property
@@ -44,10 +49,10 @@ class OpenBench:
 
 
 @contextmanager
-def open_bench(bench: Bench, seed: int) -> Iterator[OpenBench]:
+def open_bench(bench: Bench, seed: int, pinned: Sequence[CalibrationRecord] | None = None) -> Iterator[OpenBench]:
     """Start the agent (and, on a virtual bench, the meter's far end), find the monitor, map the clocks.
 
-    Raises BenchError where a person must mend something.
+    `pinned` are the calibrations a resumed run goes on with. Raises BenchError where a person must mend something.
     """
     refuse_impossible_wiring(bench)
     with ExitStack() as stack:
@@ -57,21 +62,61 @@ def open_bench(bench: Bench, seed: int) -> Iterator[OpenBench]:
         agent = stack.enter_context(
             RemoteAgent(board.agent, board.opener, board.packages, board.agent_config(supply, seed))
         )
+        identity = agent.ask("identify")
+        calibrations = Calibrations(bench.monitor, pinned) if bench.monitor else None
         yield OpenBench(
             bench=bench,
             agent=agent,
-            identity=agent.ask("identify"),
+            identity=identity,
             board_clock=BoardClock(agent, time.monotonic_ns),
             link=stack.enter_context(VirtualLink(agent, time.monotonic_ns)) if bench.link else None,
-            monitor=_monitor(bench, supply, seed, stack),
+            monitor=Corrected(_monitor(bench, supply, seed, stack), calibrations) if calibrations else None,
+            calibrations=calibrations,
             now_ns=time.monotonic_ns,
         )
 
 
-def _monitor(bench: Bench, supply: Path, seed: int, stack: ExitStack) -> PowerMonitor | None:
-    settings = bench.monitor
-    if settings is None:
-        return None
+@contextmanager
+def open_monitor(bench: Bench, seed: int) -> Iterator[PowerMonitor]:
+    """The bench's monitor alone, uncorrected and not yet open; an emulated one meters its idle virtual board.
+
+    Raises BenchError where there is none, or where it could not be wired so.
+    """
+    with ExitStack() as stack:
+        supply = stack.enter_context(_supply(bench))
+        board = bench.board
+        if _settings(bench).emulated:
+            config = board.agent_config(supply, seed)
+            stack.enter_context(RemoteAgent(board.agent, board.opener, board.packages, config)).ask("identify")
+        yield _monitor(bench, supply, seed, stack)
+
+
+@contextmanager
+def open_monitor_on_resistor(bench: Bench, ohm: float, seed: int) -> Iterator[tuple[PowerMonitor, FarEnd]]:
+    """An emulated monitor with a resistor in the board's place, which obeys `open` and `connect`."""
+    with ExitStack() as stack:
+        supply = stack.enter_context(_supply(bench))
+        arguments = [f"--supply={supply}", f"--voltage={bench.board.supply_voltage_v}", f"--ohm={ohm}"]
+        resistor = stack.enter_context(start_far_end("testbed.virtual.resistor", arguments))
+        yield _monitor(bench, supply, seed, stack), resistor
+
+
+@contextmanager
+def _supply(bench: Bench) -> Iterator[Path]:
+    _settings(bench)
+    refuse_impossible_wiring(bench)
+    with tempfile.TemporaryDirectory(prefix="testbed-") as folder:
+        yield Path(folder) / "supply"
+
+
+def _settings(bench: Bench) -> MonitorSettings:
+    if bench.monitor is None:
+        raise BenchError(f"bench '{bench.name}' has no monitor: add one, as `testbed monitor list` shows it")
+    return bench.monitor
+
+
+def _monitor(bench: Bench, supply: Path, seed: int, stack: ExitStack) -> PowerMonitor:
+    settings = _settings(bench)
     program = settings.far_end(supply, bench.board.supply_voltage_v, seed)
     far_end = stack.enter_context(start_far_end(program.module, program.arguments)).ready if program else None
     return settings.build(bench.board, far_end)

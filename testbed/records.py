@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from power import ClockFit, Energy
-from results import ActionRecord, EnergyRecord, OptRecord
+from results import ActionRecord, CalibrationFacts, EnergyRecord, OptRecord
 from results import ClockFit as ClockRecord
+from testbed.calibration import CalibrationRecord
 
 
 def energy_record(energy: Energy, n: int, *, frames: bool) -> EnergyRecord:
@@ -56,3 +57,8 @@ def opt_record(opt: Mapping[str, Any] | None) -> OptRecord | None:
         chosen_energy_j=opt["chosen_energy_j"],
         chosen_met=opt["chosen_met"],
     )
+
+
+def calibration_facts(record: CalibrationRecord) -> CalibrationFacts:
+    """What is cited wherever readings were corrected by it."""
+    return CalibrationFacts(says=str(record), record=record.model_dump(mode="json"))

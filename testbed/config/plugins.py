@@ -6,8 +6,8 @@ A third party adds a kind with a subclass and an entry point in the group `testb
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal
@@ -37,6 +37,22 @@ class Draw:
     power_w: float
     """the most it draws"""
     source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A meter found at this host."""
+
+    place: str
+    """port, bus address or folder"""
+    what: str
+    """what it says it is"""
+    settings: Mapping[str, object]
+    """the `monitor` block of a bench file"""
+    remarks: Mapping[str, str] = field(default_factory=dict)
+    """setting -> what the person must look up, where the meter cannot tell"""
+    trouble: str = ""
+    """why it cannot be used as it stands, with the cure"""
 
 
 class Agent(Strict):
@@ -97,6 +113,19 @@ class MonitorSettings(Strict):
     @abstractmethod
     def emulated(self) -> bool:
         """Whether an emulator stands in for the device, as it must on a virtual board."""
+
+    @classmethod
+    def answers_at(cls, port: str) -> Attached | None:
+        """The meter of this kind on a serial port, left as it was; None when none answers. Bounded in time.
+
+        Raises a PowerError for a port that cannot be asked. Kinds without a serial port do not answer.
+        """
+        return None
+
+    @classmethod
+    def attached(cls, root: Path) -> Iterable[Attached]:
+        """Meters of this kind that are found without a serial port: on USB, or under `root` (as `/`) in sysfs."""
+        return ()
 
     @abstractmethod
     def far_end(self, supply: Path, supply_voltage_v: float, seed: int) -> Program | None:

@@ -10,7 +10,8 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from power import InaBridge, ina_sensor
-from testbed.config.plugins import BoardSettings, MonitorSettings, Program
+from power.probes import probe_bridge
+from testbed.config.plugins import Attached, BoardSettings, MonitorSettings, Program
 from testbed.config.quantities import Ohms, Seconds, Volts
 
 PIN_LIMIT_V = {"ina219": 26.0, "ina226": 36.0}
@@ -47,6 +48,32 @@ class InaBridgeMonitor(MonitorSettings):
     def emulated(self) -> bool:
         return self.port == "emulated"
 
+    @classmethod
+    def answers_at(cls, port: str) -> Attached | None:
+        identity = probe_bridge(port)
+        if identity is None:
+            return None
+        addresses = identity.addresses
+        heard = ", ".join(f"{address:#04x}" for address in addresses) or "none"
+        return Attached(
+            port,
+            f"INA bridge {identity.serial}, firmware {identity.firmware_version}, sensors at {heard}",
+            {
+                "kind": "ina-bridge",
+                "port": port,
+                "sensor": "ina226",
+                "address": addresses[0] if addresses else 0x40,
+                "shunt_ohm": "15 mOhm",
+                "supply_voltage_v": "5.1 V",
+            },
+            {
+                "sensor": "ina219 or ina226: read it off the chip",
+                "shunt_ohm": "as printed on the resistor (R100 is 100 mOhm)",
+                "supply_voltage_v": "what the board is fed with",
+            },
+            "" if addresses else "no sensor answers on its I2C bus; check the sensor's supply and wiring",
+        )
+
     def build(self, board: BoardSettings, far_end: Mapping[str, Any] | None) -> InaBridge:
         return self._at(far_end["port"] if far_end else self.port)
 
@@ -80,6 +107,7 @@ class InaBridgeMonitor(MonitorSettings):
             "bus-gain-error": rng.uniform(-1, 1) * model.gain_limit,
             "drift-ppm": rng.uniform(-50, 50),
             "clock-offset-s": rng.uniform(0, 1000),
+            "serial": f"V{seed % 10**7}",
             "seed": seed,
         }
         return Program("testbed.virtual.meters.bridge", tuple(f"--{key}={value}" for key, value in arguments.items()))

@@ -10,7 +10,8 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from power import MonsoonLvpm, monsoon_lvpm
-from testbed.config.plugins import BoardSettings, MonitorSettings, Program
+from power.probes import probe_lvpm
+from testbed.config.plugins import Attached, BoardSettings, MonitorSettings, Program
 from testbed.config.quantities import Seconds, Volts
 
 MAIN_V = (2.01, 4.55)
@@ -46,6 +47,22 @@ class MonsoonLvpmMonitor(MonitorSettings):
     def emulated(self) -> bool:
         return self.port == "emulated"
 
+    @classmethod
+    def answers_at(cls, port: str) -> Attached | None:
+        status = probe_lvpm(port)
+        if status is None:
+            return None
+        return Attached(
+            port,
+            f"Monsoon LVPM {status.serial_number}, firmware {status.firmware_version}, "
+            f"main set to {status.output_setting_v:.2f} V",
+            {"kind": "monsoon-lvpm", "port": port, "channel": "aux", "supply_voltage_v": "5.1 V"},
+            {
+                "channel": "the output in the board's supply line: main, usb or aux",
+                "supply_voltage_v": "what the board is fed with",
+            },
+        )
+
     def build(self, board: BoardSettings, far_end: Mapping[str, Any] | None) -> MonsoonLvpm:
         return MonsoonLvpm(
             far_end["port"] if far_end else self.port,
@@ -71,6 +88,7 @@ class MonsoonLvpmMonitor(MonitorSettings):
             "drift-ppm": rng.uniform(-50, 50),
             "lag-ms": LAG_S * 1e3,
             "latency-ms": max(0.0, wire_s) * 1e3,
+            "serial-number": seed % 2**16,
             "seed": seed,
         }
         return Program("testbed.virtual.meters.monsoon", tuple(f"--{key}={value}" for key, value in arguments.items()))
