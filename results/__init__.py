@@ -20,7 +20,7 @@ from results.run import Run
 from results.store import RunStore
 from results.tables import summary
 from results.trace import Trace, TraceChannel, TraceHeader, TraceWriter
-from results.trace_export import write_csv, write_perfetto
+from results.trace_export import write_csv, write_parquet, write_perfetto
 
 __all__ = [
     "ActionRecord",
@@ -45,6 +45,7 @@ __all__ = [
     "TrialRecord",
     "summary",
     "write_csv",
+    "write_parquet",
     "write_perfetto",
     "write_report",
 ]

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
@@ -27,6 +28,11 @@ _PROCESS = 1
 _QUANTITIES = (("power", "power_w", "W"), ("voltage", "voltage_v", "V"), ("current", "current_a", "A"))
 
 Event = dict[str, Any]
+
+
+def write_parquet(trace: Trace, path: Path) -> None:
+    """As a finished recording is: what to do with the stream of one that broke off."""
+    write_whole(path, lambda part: pq.write_table(trace.samples, part, compression="zstd"))
 
 
 def write_csv(trace: Trace, path: Path) -> None:

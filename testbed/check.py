@@ -100,8 +100,8 @@ def check(
     spec = monitor.spec.channels[number]
     if load.supply_v is None and spec.voltage_standard_uncertainty is None:
         raise BenchError(
-            f"{monitor.spec.name} does not measure the voltage to a known accuracy: measure it at the load, and give it "
-            "with --supply-v"
+            f"{monitor.spec.name} does not measure the voltage to a known accuracy: measure it at the load, "
+            "and give it with --supply-v"
         )
     with Recorder(monitor) as recorder:
         specimen = monitor.specimen

@@ -85,7 +85,7 @@ def open_monitor(bench: Bench, seed: int) -> Iterator[PowerMonitor]:
     with ExitStack() as stack:
         supply = stack.enter_context(_supply(bench))
         board = bench.board
-        if _settings(bench).emulated:
+        if monitor_settings(bench).emulated:
             config = board.agent_config(supply, seed)
             stack.enter_context(RemoteAgent(board.agent, board.opener, board.packages, config)).ask("identify")
         yield _monitor(bench, supply, seed, stack)
@@ -103,20 +103,21 @@ def open_monitor_on_resistor(bench: Bench, ohm: float, seed: int) -> Iterator[tu
 
 @contextmanager
 def _supply(bench: Bench) -> Iterator[Path]:
-    _settings(bench)
+    monitor_settings(bench)
     refuse_impossible_wiring(bench)
     with tempfile.TemporaryDirectory(prefix="testbed-") as folder:
         yield Path(folder) / "supply"
 
 
-def _settings(bench: Bench) -> MonitorSettings:
+def monitor_settings(bench: Bench) -> MonitorSettings:
+    """The bench's monitor. Raises BenchError where there is none."""
     if bench.monitor is None:
         raise BenchError(f"bench '{bench.name}' has no monitor: add one, as `testbed monitor list` shows it")
     return bench.monitor
 
 
 def _monitor(bench: Bench, supply: Path, seed: int, stack: ExitStack) -> PowerMonitor:
-    settings = _settings(bench)
+    settings = monitor_settings(bench)
     program = settings.far_end(supply, bench.board.supply_voltage_v, seed)
     far_end = stack.enter_context(start_far_end(program.module, program.arguments)).ready if program else None
     return settings.build(bench.board, far_end)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from importlib.metadata import version
-from typing import Protocol
 
 from power import PowerMonitor, Recorder, Samples
 from results import TraceChannel, TraceHeader
@@ -21,12 +20,6 @@ PATIENCE_S = 3.0
 """how long the trace may lag behind"""
 
 
-class Listener(Protocol):
-    """Who is told of the samples."""
-
-    def take(self, samples: Samples) -> None: ...
-
-
 def settle(recorder: Recorder) -> int:
     """Wait until samples come and the meter's clock is known; returns the moment from which on the trace counts, ns."""
     begin_ns = time.monotonic_ns()
@@ -34,7 +27,12 @@ def settle(recorder: Recorder) -> int:
     return begin_ns
 
 
-def follow(recorder: Recorder, begin_ns: int, duration_s: float | None, listeners: Sequence[Listener]) -> None:
+def follow(
+    recorder: Recorder,
+    begin_ns: int,
+    duration_s: float | None,
+    listeners: Sequence[Callable[[Samples], object]],
+) -> None:
     """Hand on the trace from `begin_ns` on, for `duration_s` of its own time or for ever.
 
     Raises a PowerError when the trace ends by itself; what came before has been handed on.
@@ -49,7 +47,7 @@ def follow(recorder: Recorder, begin_ns: int, duration_s: float | None, listener
         taken_ns = wanted_ns
         if len(samples):
             for listener in listeners:
-                listener.take(samples)
+                listener(samples)
         recorder.forget_before(taken_ns)
 
 

@@ -22,6 +22,7 @@ from scheduler.policies import PolicyError
 from testbed import experiment
 from testbed.arena.config import Experiment
 from testbed.cli.arena import arena
+from testbed.cli.monitor import monitor
 from testbed.cli.progress import RunDisplay
 from testbed.cli.tables import show_findings, summary_table
 from testbed.config import Suite, bench_schema, load_bench, load_suite
@@ -155,6 +156,7 @@ def schema(of: Annotated[Literal["bench", "suite", "arena"], typer.Argument(help
 
 
 app.command()(arena)
+app.add_typer(monitor, name="monitor")
 
 
 def _write_report(run: Run) -> None:
