@@ -41,10 +41,9 @@ class LiveTrace:
         )
 
     def __enter__(self) -> LiveTrace:
+        self._console.print(self._title, markup=False, soft_wrap=True)
         if self._lively:
             self._live.start()
-        else:
-            self._console.print(self._title, markup=False, soft_wrap=True)
         return self
 
     def __exit__(
@@ -88,11 +87,10 @@ class LiveTrace:
 
     def _render(self) -> Group:
         columns = self._console.width
-        rows = min(_CHART_ROWS, max(3, self._console.height - len(self._spec.channels) - 8))
+        rows = min(_CHART_ROWS, max(3, self._console.height - len(self._spec.channels) - 9))
         lines = chart(self._spans(width_of(columns)), rows, "W")
         scale = f"{'':>9} └{'last ' + format(self._window_s, 'g') + ' s':─>{max(0, columns - 12)}}"
         return Group(
-            Text(self._title, no_wrap=True, overflow="ellipsis"),
             *(Text(line, style="green", no_wrap=True) for line in lines),
             Text(scale, style="dim", no_wrap=True),
             self._table(),

@@ -69,7 +69,10 @@ ToPerfetto = Annotated[bool, typer.Option("--perfetto", help="Write a .perfetto.
 def list_(ports: Ports = None) -> None:
     """Look for attached meters, and print the block that each needs in a bench file."""
     if not show_attached(_screen, discover(ports or usb_serial_ports())):
-        _screen.print("no meter found; name its serial port if it is not on USB: testbed monitor list /dev/ttyAMA0")
+        _screen.print(
+            "no meter found; name its serial port if it is not on USB: testbed monitor list /dev/ttyAMA0",
+            soft_wrap=True,
+        )
 
 
 @monitor.command()
@@ -211,7 +214,7 @@ def _shown(opened: _Opened, window_s: float) -> Iterator[LiveTrace]:
     """The live trace. Ctrl-C is how it is ended, and so may a reader of the pipe; the last line sums up."""
     title = f"{opened.bench.name}: {opened.spec.name}"
     if opened.bench.provenance == "virtual":
-        title += f" ({VIRTUAL_LABEL})"
+        title += f"\n{VIRTUAL_LABEL}"
     display = LiveTrace(_screen, opened.spec, opened.begin_ns, window_s, title)
     try:
         try:
