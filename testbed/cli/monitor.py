@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -68,7 +67,7 @@ ToPerfetto = Annotated[bool, typer.Option("--perfetto", help="Write a .perfetto.
 @monitor.command("list")
 def list_(ports: Ports = None) -> None:
     """Look for attached meters, and print the block that each needs in a bench file."""
-    if not show_attached(_screen, discover(ports or usb_serial_ports())):
+    if not show_attached(_screen, discover(ports or usb_serial_ports())) and not ports:
         _screen.print(
             "no meter found; name its serial port if it is not on USB: testbed monitor list /dev/ttyAMA0",
             soft_wrap=True,
@@ -217,15 +216,12 @@ def _shown(opened: _Opened, window_s: float) -> Iterator[LiveTrace]:
         title += f"\n{VIRTUAL_LABEL}"
     display = LiveTrace(_screen, opened.spec, opened.begin_ns, window_s, title)
     try:
-        try:
-            with display:
-                yield display
-        except KeyboardInterrupt:
-            pass
-        finally:
-            _screen.print(display.line(), markup=False, soft_wrap=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with display:
+            yield display
+    except (KeyboardInterrupt, SystemExit):  # the console makes a SystemExit of a pipe that nobody reads any more
+        pass
+    finally:
+        _screen.print(display.line(), markup=False, soft_wrap=True)
 
 
 def _trace_path(out: Path, bench: Bench) -> Path:

@@ -50,13 +50,15 @@ class CommandLine:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "TESTBED_TEST_MARK": self.mark, "COLUMNS": "120"}
+        own = {"TESTBED_TEST_MARK": self.mark, "COLUMNS": "120", "XDG_DATA_HOME": str(self.folder / "data")}
+        return {**os.environ, **own}
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-m", "testbed", *arguments],
             cwd=self.folder,
             env=self.environment,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
