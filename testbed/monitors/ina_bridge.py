@@ -134,4 +134,12 @@ class InaBridgeMonitor(MonitorSettings):
                     f"on the {range_v * 1e3:g} mV range ends at {range_v / self.shunt_ohm:.2g} A; take at most "
                     f"{range_v / most_a * 1e3:.2g} mOhm"
                 )
+            low_v = board.draw.voltage_v[0]
+            left_v = board.supply_voltage_v - most_a * self.shunt_ohm
+            if board.supply_voltage_v >= low_v > left_v:
+                problems.append(
+                    f"monitor.shunt_ohm: at {most_a:.2g} A a {self.shunt_ohm * 1e3:g} mOhm shunt leaves the board "
+                    f"{left_v:.3g} V, below the {low_v:g} V it needs; take at most "
+                    f"{(board.supply_voltage_v - low_v) / most_a * 1e3:.2g} mOhm"
+                )
         return problems

@@ -10,7 +10,7 @@ from plotly.offline import get_plotlyjs
 
 from results import figures, formats
 from results.analysis import analyse
-from results.records import VIRTUAL_LABEL, ActionRecord, RewardRecord
+from results.records import VIRTUAL_LABEL, ActionRecord, CalibrationFacts, RewardRecord
 from results.report import render, write_report
 from results.run import Run
 from results.statistics import Estimate
@@ -90,6 +90,13 @@ def test_a_measured_run_is_not_called_virtual(tmp_path: Path, synthetic: ModuleT
     page = render(make_run(tmp_path / "run", synthetic, provenance="measured", labels=()))
     assert VIRTUAL_LABEL not in page
     assert "measured on hardware" in page
+
+
+def test_the_calibration_behind_the_energies_is_cited_and_kept(tmp_path: Path, synthetic: ModuleType) -> None:
+    facts = CalibrationFacts(says="ina-bridge B7, checked 2026-01-02 against 10 Ohm", record={"serial": "B7"})
+    run = make_run(tmp_path / "run", synthetic, calibrations=(facts,))
+    assert "calibrated meter: ina-bridge B7, checked 2026-01-02 against 10 Ohm" in render(run)
+    assert Run.read(run.path).header.calibrations == (facts,)
 
 
 def test_a_mixture_is_named_at_every_caption(tmp_path: Path, synthetic: ModuleType) -> None:
