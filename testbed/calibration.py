@@ -83,7 +83,7 @@ def store(record: CalibrationRecord) -> Path:
     """Keep a record beside the earlier ones; returns its file."""
     folder = _folder(record.kind, record.serial)
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{record.channel}-{record.created:%Y%m%dT%H%M%S}.json"
+    path = folder / f"{record.channel}-{record.created:%Y%m%dT%H%M%S.%f}.json"
     unfinished = path.with_suffix(".part")
     unfinished.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
     unfinished.replace(path)

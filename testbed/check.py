@@ -82,6 +82,11 @@ class Outcome:
     gain: Verdict
     offset: Verdict
 
+    @property
+    def worth_keeping(self) -> bool:
+        """Whether the gain is known better than by the maker's limit."""
+        return self.gain.standard_uncertainty < self.gain.limit / math.sqrt(3.0)
+
 
 def check(
     monitor: PowerMonitor,

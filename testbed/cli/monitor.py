@@ -176,12 +176,18 @@ def check_(
         if settings.emulated:
             meter, far_end = stack.enter_context(open_monitor_on_resistor(resolved, load, SEED))
             hands: Hands = Resistor(far_end)
-            _screen.print(f"{VIRTUAL_LABEL}; a virtual resistor of {load:g} Ohm stands in the board's place")
+            _screen.print(VIRTUAL_LABEL)
+            _screen.print(f"a virtual resistor of {load:g} Ohm stands in the board's place")
         else:
             meter = stack.enter_context(open_monitor(resolved, SEED))
             hands = Person(_screen, load, resolved.board.supply_voltage_v)
         outcome = check(meter, settings, channel, stated, hands, duration, valid_days)
-    show_outcome(_screen, outcome, store(outcome.record))
+    show_outcome(_screen, outcome)
+    if outcome.worth_keeping:
+        kept = f"kept until {outcome.record.expires:%Y-%m-%d}: {store(outcome.record)}"
+    else:
+        kept = "not kept: the maker's limit tells the gain as well; take a closer resistor (--tolerance) or --supply-v"
+    _screen.print(kept, markup=False, soft_wrap=True)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -93,13 +92,12 @@ def _channels(spec: MonitorSpec) -> Table:
     return table
 
 
-def show_outcome(screen: Console, outcome: Outcome, path: Path) -> None:
-    """What a check found, and where it is kept."""
+def show_outcome(screen: Console, outcome: Outcome) -> None:
+    """What a check found."""
     gain, offset = outcome.gain, outcome.offset
     _verdict(screen, gain, f"{gain.error:+.3%} ± {gain.standard_uncertainty:.3%}", f"±{gain.limit:.2%}")
     error = f"{offset.error * 1e3:+.3f} ± {offset.standard_uncertainty * 1e3:.3f} mW"
     _verdict(screen, offset, error, f"±{offset.limit * 1e3:.3g} mW")
-    screen.print(f"kept until {outcome.record.expires:%Y-%m-%d}: {path}", markup=False, soft_wrap=True)
 
 
 def _verdict(screen: Console, verdict: Verdict, error: str, limit: str) -> None:

@@ -9,9 +9,13 @@ import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+
+from testbed.calibration import CalibrationRecord, Conditions, settings_of, store
+from testbed.config import load_bench
 
 BENCH = """
 name: bench
@@ -108,6 +112,35 @@ class CommandLine:
             deadline.wait()
 
 
+def _neutral_calibration(serial: str, bench: Path) -> CalibrationRecord:
+    """Of an emulated meter: it finds no error, as well as its maker does."""
+    settings = load_bench(bench).monitor
+    assert settings is not None
+    now = datetime.now(timezone.utc)
+    return CalibrationRecord(
+        kind="ina-bridge",
+        serial=serial,
+        firmware="1.0",
+        channel="supply",
+        settings=settings_of(settings),
+        created=now,
+        expires=now + timedelta(days=1),
+        gain=0.0,
+        gain_standard_uncertainty=0.0058,
+        offset_w=0.0,
+        offset_standard_uncertainty_w=0.0058,
+        conditions=Conditions(
+            load_ohm=20,
+            load_standard_uncertainty=0.001,
+            supply_v=15,
+            supply_standard_uncertainty=0.001,
+            supply_by="given",
+            load_power_w=11.25,
+            samples=1000,
+        ),
+    )
+
+
 @pytest.fixture
 def command_line(tmp_path: Path) -> Iterator[CommandLine]:
     line = CommandLine(tmp_path)
@@ -123,6 +156,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
     line = CommandLine(tmp_path_factory.mktemp("finished"))
     line.write("bench.yaml", BENCH)
     line.write("suite.yaml", SUITE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", line.environment["XDG_DATA_HOME"])
+        store(_neutral_calibration("V5", line.folder / "bench.yaml"))
     done = line.run("run", "suite.yaml", "--bench", "bench.yaml", "--seed", "5")
     assert done.returncode == 0, done.stderr
     line.output = done.stdout  # type: ignore[attr-defined]

@@ -257,7 +257,10 @@ def test_another_resistor_than_stated_is_refused_and_nothing_kept(
 
 
 def test_a_check_on_a_virtual_bench_needs_no_hands_and_runs_cite_it(command_line: CommandLine) -> None:
-    done = command_line.run("monitor", "check", "--bench", "bench.yaml", "--load", "20 Ohm", "--for", "1s")
+    check = ("monitor", "check", "--bench", "bench.yaml", "--load", "20 Ohm", "--for", "1s", "--tolerance")
+    loose = command_line.run(*check, "5%")
+    assert "not kept: the maker's limit tells the gain as well" in loose.stdout
+    done = command_line.run(*check, "0.1%")
     assert done.returncode == 0, done.stderr
     assert "a virtual resistor of 20 Ohm" in done.stdout
     findings = json.loads(command_line.run("doctor", "--bench", "bench.yaml", "--json").stdout)["findings"]

@@ -35,6 +35,13 @@ def test_measured_energy_agrees_with_the_truth_of_the_virtual_board(finished: Co
     assert all(trial.energy.present > 0.9 for trial in trials)
 
 
+def test_the_calibration_that_corrected_the_readings_is_on_record(finished: CommandLine) -> None:
+    run = Run.read(finished.run_folder())
+    (calibration,) = run.header.calibrations
+    assert calibration.record["serial"] == "V5"
+    assert calibration.says in (run.path / "report.html").read_text()
+
+
 def test_a_finished_trial_can_be_cut_again_from_its_trace(finished: CommandLine) -> None:
     """Same samples, same marks, same energy: nothing went into the figure that is not on record."""
     run = Run.read(finished.run_folder())
