@@ -101,19 +101,17 @@ def check(
 
     Raises BenchError, or a PowerError, where nothing can be concluded.
     """
-    number = _channel(monitor.spec, channel)
-    spec = monitor.spec.channels[number]
-    if load.supply_v is None and spec.voltage_standard_uncertainty is None:
-        raise BenchError(
-            f"{monitor.spec.name} does not measure the voltage to a known accuracy: measure it at the load, "
-            "and give it with --supply-v"
-        )
     with Recorder(monitor) as recorder:
+        number = _channel(monitor.spec, channel)
+        spec = monitor.spec.channels[number]
+        if load.supply_v is None and spec.voltage_standard_uncertainty is None:
+            raise BenchError(
+                f"{monitor.spec.name} does not measure the voltage to a known accuracy: measure it at the load, "
+                "and give it with --supply-v"
+            )
         specimen = monitor.specimen
         if specimen is None:
-            raise BenchError(
-                f"{monitor.spec.name} has no serial number, so a calibration could not be told to be its own"
-            )
+            raise BenchError(f"{monitor.spec.name} has no serial number: a calibration could not be told to be its own")
         hands.disconnect()
         bare = _read(recorder, number, duration_s)
         hands.connect()

@@ -90,16 +90,17 @@ def test_the_block_that_list_prints_makes_a_bench(command_line: CommandLine, met
     assert yaml.safe_load(lines)["monitor"]["address"] == 0x41
 
 
-def test_a_stream_under_way_goes_on_while_its_port_is_asked(
+def test_a_meter_that_a_killed_process_left_streaming_is_found_and_usable(
     command_line: CommandLine, meter: Callable[..., FarEnd]
 ) -> None:
-    """A process that does not lock its port must not be harmed by being listed."""
     far_end = meter("bridge")
     bench = bench_at(command_line, far_end)
-    with Serial(far_end.ready["port"], 1_000_000) as port:
-        port.write(b"")
-        listed = command_line.run("monitor", "list", far_end.ready["port"])
-    assert "INA bridge B7" in listed.stdout
+    process = command_line.start("monitor", "stream", "--bench", bench)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.kill()
+    process.communicate()
+    assert "INA bridge B7" in command_line.run("monitor", "list", far_end.ready["port"]).stdout
     assert command_line.run("monitor", "info", "--bench", bench).returncode == 0
 
 
