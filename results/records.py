@@ -12,7 +12,7 @@ from typing import Literal, TypeVar
 from pydantic import ConfigDict, JsonValue, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """version of the run folder's format; a folder of another version is refused, never guessed at"""
 
 VIRTUAL_LABEL = "virtual bench: simulated silicon, real protocol"
@@ -56,7 +56,7 @@ class RunHeader:
     """"virtual", "measured", or words for a mixture; anything but "measured" is labelled wherever results are shown"""
     labels: tuple[str, ...]
     """what a reader must know to read the figures, such as "thermal constants shortened\""""
-    calibrations: tuple[CalibrationFacts, ...] = ()
+    calibrations: tuple[CalibrationFacts, ...]
     """of the very meter, by which its readings are corrected; empty: its maker's limits count"""
 
     @property

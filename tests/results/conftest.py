@@ -59,6 +59,7 @@ def header(**changes: object) -> RunHeader:
             host={"machine": "x86_64"},
             provenance="virtual",
             labels=("thermal constants shortened",),
+            calibrations=(),
         ),
         **changes,
     )

@@ -86,6 +86,7 @@ def run_folder(tmp_path: Path) -> Path:
         host={},
         provenance="measured",
         labels=(),
+        calibrations=(),
     )
     plan = [(action, "S1") for action in (CPU, GPU, CLOUD) for _ in range(6)]
     plan += [(action, "S4") for action in (CPU, GPU) for _ in range(6)]
