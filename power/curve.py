@@ -1,7 +1,8 @@
 """Cumulative energy of a trace around a window, and how far each cause may have put it wrong.
 
-Every sample stands for a cell of time that reaches half way to its neighbours' apertures, so a lost sample is bridged
-by its neighbours. Times are seconds from the window's start.
+Every sample stands for a cell of time. The cell of one that averaged, or looked once, reaches half way to its
+neighbours' apertures, so a lost sample is bridged by its neighbours. That of a counter's difference is the time since
+the sample before, so one that is lost takes no energy along. Times are seconds from the window's start.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from power.errors import TraceIncomplete
-from power.monitor import MonitorSpec
+from power.monitor import Kind, MonitorSpec
 from power.samples import FloatArray, IntArray, Samples
 
 REACH = 3.0
@@ -30,30 +31,37 @@ class Curve:
 
     index: IntArray
     power_w: FloatArray
-    middle_s: FloatArray
-    """middle of each sample's aperture"""
+    opens_s: FloatArray
+    """where each sample's aperture begins"""
+    closes_s: FloatArray
+    """and ends"""
     bounds_s: FloatArray
     energy_j: FloatArray
     """from the first bound to each bound"""
-    aperture_s: float
 
     @staticmethod
     def around(samples: Samples, start_ns: int, spec: MonitorSpec, start_s: float, end_s: float) -> Curve:
         """The curve over [start_s, end_s] after `start_ns`. Raises `TraceIncomplete` where the trace has a lack."""
         margin_s = 2.0 * spec.period_s
-        near = samples.between(start_ns + round((start_s - margin_s) * 1e9), start_ns + round((end_s + margin_s) * 1e9))
+        from_ns, to_ns = start_ns + round((start_s - margin_s) * 1e9), start_ns + round((end_s + margin_s) * 1e9)
+        if spec.kind is Kind.COUNTING:
+            from_ns, to_ns = _enclosed(samples, from_ns, to_ns)
+        near = samples.between(from_ns, to_ns)
         if len(near) < 2:
             raise TraceIncomplete(f"{spec.name}: the trace has no samples around the window")
-        middle_s = (near.time_ns - start_ns) * 1e-9 - spec.aperture_s / 2
-        half_s = spec.period_s / 2
-        bounds_s = np.concatenate(([middle_s[0] - half_s], (middle_s[1:] + middle_s[:-1]) / 2, [middle_s[-1] + half_s]))
-        energy_j = np.concatenate(([0.0], np.cumsum(near.power_w * np.diff(bounds_s))))
-        if bounds_s[0] > start_s or bounds_s[-1] < end_s:
+        curve = (_counted if spec.kind is Kind.COUNTING else _averaged)(near, start_ns, spec)
+        covered_s = curve.bounds_s
+        if covered_s[0] > start_s or covered_s[-1] < end_s:
             raise TraceIncomplete(
-                f"{spec.name}: the trace covers {bounds_s[0]:.6f} s to {bounds_s[-1]:.6f} s from the window's start, "
+                f"{spec.name}: the trace covers {covered_s[0]:.6f} s to {covered_s[-1]:.6f} s from the window's start, "
                 f"{start_s:.6f} s to {end_s:.6f} s are needed; record longer on both sides"
             )
-        return Curve(near.index, near.power_w, np.asarray(middle_s, np.float64), bounds_s, energy_j, spec.aperture_s)
+        return curve
+
+    @property
+    def middle_s(self) -> FloatArray:
+        """The middle of each sample's aperture."""
+        return (self.opens_s + self.closes_s) / 2
 
     def joules(self, start_s: float | FloatArray, end_s: float | FloatArray) -> FloatArray:
         """Energy from start to end, same shape; within a cell the power counts as constant."""
@@ -90,17 +98,25 @@ class Curve:
         return float(np.linalg.norm((step_w * gap_s)[~lost])) / math.sqrt(12.0)
 
     def edge(self, at_s: float) -> float:
-        """What cutting through a cell costs: the load's step between the cell's neighbours lies anywhere in it, evenly.
+        """What cutting the trace at a moment costs: a step of the load near it lies anywhere, evenly.
 
-        A step D at a fraction g of a cell T that is cut at the fraction f makes an error whose root mean square over g
-        is T |D| f (1 - f) / sqrt(3).
+        A step D anywhere in an aperture of length a, whose mean is known, makes an error of a D f (1 - f) / sqrt(3)
+        when the cut is at its fraction f. Between two apertures, a time g apart, the side that the window does not
+        count as `sampling` makes g D sqrt(e^3 / 3), where e <= 1/2 is the fraction from the cut to the nearer one.
         """
-        cell = self.within(at_s, at_s).start
-        cell = min(cell, len(self.power_w) - 1)
-        length_s = float(self.bounds_s[cell + 1] - self.bounds_s[cell])
-        fraction = (at_s - float(self.bounds_s[cell])) / length_s
-        step_w = float(self.power_w[min(cell + 1, len(self.power_w) - 1)] - self.power_w[max(cell - 1, 0)])
-        return length_s * abs(step_w) * fraction * (1.0 - fraction) / math.sqrt(3.0)
+        after = min(int(np.searchsorted(self.closes_s, at_s)), len(self.power_w) - 1)
+        before, beyond = max(after - 1, 0), min(after + 1, len(self.power_w) - 1)
+        opens_s, closes_s = float(self.opens_s[after]), float(self.closes_s[after])
+        if opens_s <= at_s < closes_s:
+            fraction = (at_s - opens_s) / (closes_s - opens_s)
+            step_w = float(np.ptp(self.power_w[before : beyond + 1]))
+            return (closes_s - opens_s) * step_w * fraction * (1.0 - fraction) / math.sqrt(3.0)
+        gap_s = opens_s - float(self.closes_s[before])
+        if gap_s <= 0.0:
+            return 0.0
+        fraction = min(max((opens_s - at_s) / gap_s, 0.0), 1.0)
+        step_w = abs(float(self.power_w[after] - self.power_w[before]))
+        return gap_s * step_w * math.sqrt(min(fraction, 1.0 - fraction) ** 3 / 3.0)
 
     def clock(self, start_s: float, end_s: float, uncertainty_s: float) -> float:
         """Root mean square change of the energy when the whole window shifts by a normal error of the clock."""
@@ -120,5 +136,35 @@ class Curve:
         inside = self.within(start_s, end_s)
         pair = slice(inside.start, inside.stop - 1)
         step_w = np.diff(self.power_w)[pair]
-        gap_s = np.maximum(np.diff(self.middle_s)[pair] - self.aperture_s, 0.0)
+        gap_s = np.maximum(self.opens_s[1:] - self.closes_s[:-1], 0.0)[pair]
         return step_w, gap_s, np.diff(self.index)[pair] > 1
+
+
+def _averaged(near: Samples, start_ns: int, spec: MonitorSpec) -> Curve:
+    """Cells reach half way to the neighbours' apertures; those at the ends, half a period out."""
+    closes_s = np.asarray((near.time_ns - start_ns) * 1e-9, np.float64)
+    middle_s = closes_s - spec.aperture_s / 2
+    half_s = spec.period_s / 2
+    bounds_s = np.concatenate(([middle_s[0] - half_s], (middle_s[1:] + middle_s[:-1]) / 2, [middle_s[-1] + half_s]))
+    return _curve(near, closes_s - spec.aperture_s, closes_s, bounds_s)
+
+
+def _counted(near: Samples, start_ns: int, spec: MonitorSpec) -> Curve:
+    """Cells are (the sample before, this one]; the first sample only opens the second's."""
+    bounds_s = np.asarray((near.time_ns - start_ns) * 1e-9, np.float64)
+    return _curve(near.take(slice(1, None)), bounds_s[:-1], bounds_s[1:], bounds_s)
+
+
+def _curve(samples: Samples, opens_s: FloatArray, closes_s: FloatArray, bounds_s: FloatArray) -> Curve:
+    energy_j = np.concatenate(([0.0], np.cumsum(samples.power_w * np.diff(bounds_s))))
+    return Curve(samples.index, samples.power_w, opens_s, closes_s, bounds_s, energy_j)
+
+
+def _enclosed(samples: Samples, from_ns: int, to_ns: int) -> tuple[int, int]:
+    """The span widened to two samples outside it on either side, for a count may reach far over lost ones."""
+    times_ns = samples.time_ns
+    if not len(times_ns):
+        return from_ns, to_ns
+    before, beyond = np.searchsorted(times_ns, [from_ns, to_ns])
+    first_ns, last_ns = times_ns[max(before - 2, 0)], times_ns[min(beyond + 1, len(times_ns) - 1)]
+    return min(int(first_ns) - 1, from_ns), max(int(last_ns), to_ns)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from power.curve import REACH, Curve
 from power.errors import TraceIncomplete, WindowTooShort
-from power.monitor import Channel, MonitorSpec
+from power.monitor import Channel, Kind, MonitorSpec
 from power.samples import Samples
 
 LEAST_PRESENT = 0.9
@@ -90,7 +90,7 @@ def cut(
     )
     curve = Curve.around(trace, start_ns, spec, -reach_s, window_s + reach_s)
     start_s, end_s = -pad_s, window_s + pad_s
-    present = _require_present(curve, start_s, end_s, spec.name)
+    present = _require_present(curve, start_s, end_s, spec)
     idle = Idle.beside(curve, window_s, pad_s, guard_s) if guard_s else None
 
     energy_j = float(curve.joules(start_s, end_s)) - (idle.padding_j if idle else 0.0)
@@ -171,13 +171,18 @@ class Idle:
         )
 
 
-def _require_present(curve: Curve, start_s: float, end_s: float, name: str) -> float:
-    """Fraction of samples present. Raises `TraceIncomplete` when too many are missing, or too many in a row."""
+def _require_present(curve: Curve, start_s: float, end_s: float, spec: MonitorSpec) -> float:
+    """Fraction of samples present. Raises `TraceIncomplete` when too many are missing, or too many in a row.
+
+    Not of a counter, whose next reading tells what was lost.
+    """
     present = curve.present(start_s, end_s)
     gap_s = curve.longest_gap_s(start_s, end_s)
+    if spec.kind is Kind.COUNTING:
+        return present
     if present < LEAST_PRESENT or gap_s > LONGEST_GAP * (end_s - start_s):
         raise TraceIncomplete(
-            f"{name} lost {1 - present:.1%} of the window's samples, up to {gap_s * 1e3:.3g} ms in a row; at most "
+            f"{spec.name} lost {1 - present:.1%} of the window's samples, up to {gap_s * 1e3:.3g} ms in a row; at most "
             f"{1 - LEAST_PRESENT:.0%}, and {LONGEST_GAP:.0%} of the window in a row, can be bridged: measure again"
         )
     return present

@@ -19,7 +19,7 @@ class Kind(str, Enum):
     AVERAGING = "averaging"
     """the mean over the sample's aperture"""
     COUNTING = "counting"
-    """the difference of an energy counter, divided by its period"""
+    """the difference of an energy counter since the sample before, divided by the time since then"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class MonitorSpec:
     """inputs, numbered as in `Samples.channel`"""
     kind: Kind
     aperture_s: float
-    """the time one sample averages over, which ends at its `time_ns`"""
+    """the time one sample averages over, which ends at its `time_ns`; 0 for an instantaneous one"""
     shortest_window_s: float
     """the shortest window whose energy it can tell"""
     mark_lines: int = 0
@@ -92,7 +92,8 @@ class PowerMonitor(Protocol):
 
     @property
     def spec(self) -> MonitorSpec:
-        """Known before `open`; the rate may be refined once samples come."""
+        """Known before `open`; a meter on the board learns its channels by opening, and the rate may be refined once
+        samples come."""
 
     @property
     def clock(self) -> ClockFit:

@@ -67,7 +67,8 @@ def test_any_load_is_measured_within_its_uncertainty(
     energy = cut(samples, start_ns, end_ns, spec)
     error_j = energy.energy_j - waveform.energy_j(start_ns, end_ns)
     bound = 4.0 if full else 8.0
-    assert abs(error_j) <= bound * energy.standard_uncertainty_j + 2e-3 * energy.energy_j * (not full) + 1e-9
+    # A ramp of 30 W in 1 ms bends by 6 W within a period: what no neighbour tells.
+    assert abs(error_j) <= bound * energy.standard_uncertainty_j + 2e-4
 
 
 @given(st.integers(5 * MS, 40 * MS), st.integers(0, 199_999), st.integers(45 * MS, 55 * MS))
