@@ -5,6 +5,7 @@ from power.corrected import Corrected, Correction
 from power.energy import Energy, cut
 from power.errors import (
     BenchError,
+    BoardUnreachable,
     BridgeRestarted,
     MonitorGone,
     MonitorSilent,
@@ -19,32 +20,48 @@ from power.errors import (
     WindowTooShort,
     WrongDevice,
 )
+from power.hwmon import Accuracy, HwmonChip
 from power.ina_bridge import InaBridge
+from power.ina_i2c import InaI2c
+from power.jetson import JetsonRails
 from power.monitor import Channel, Kind, MonitorSpec, PowerMonitor, Specimen
 from power.monsoon_lvpm import MonsoonLvpm
+from power.on_board import OnBoard
+from power.pi_pmic import PiPmic
+from power.rapl import Rapl
 from power.recorder import Recorder
+from power.sampler_process import Place
 from power.samples import Samples
 from power.tally import Sum, Tally
 
 __all__ = [
+    "Accuracy",
     "BenchError",
+    "BoardUnreachable",
     "BridgeRestarted",
     "Channel",
     "ClockFit",
     "Corrected",
     "Correction",
     "Energy",
+    "HwmonChip",
     "InaBridge",
+    "InaI2c",
+    "JetsonRails",
     "Kind",
     "MonitorGone",
     "MonitorSilent",
     "MonitorSpec",
     "MonsoonLvpm",
+    "OnBoard",
     "OutputTripped",
+    "PiPmic",
+    "Place",
     "PortBusy",
     "PortMissing",
     "PowerError",
     "PowerMonitor",
+    "Rapl",
     "Recorder",
     "Samples",
     "SensorFault",

@@ -100,7 +100,7 @@ def cut(
         "clock": curve.clock(start_s, end_s, clock_uncertainty_s),
         "gain": measured.gain_standard_uncertainty * abs(energy_j),
         "offset": measured.offset_standard_uncertainty_w * window_s,
-        "quantisation": curve.quantisation(0.0, window_s, measured.power_lsb_w),
+        "quantisation": _quantisation(curve, window_s, measured.power_lsb_w, spec),
         "missing": curve.missing(start_s, end_s),
     }
     energy = Energy(
@@ -169,6 +169,13 @@ class Idle:
                 "baseline": baseline_u_w * idle_s,
             },
         )
+
+
+def _quantisation(curve: Curve, window_s: float, lsb_w: float, spec: MonitorSpec) -> float:
+    """Of the readings; of a counter, only the first and the last reading are rounded."""
+    if spec.kind is Kind.COUNTING:
+        return lsb_w * spec.period_s / math.sqrt(6.0)
+    return curve.quantisation(0.0, window_s, lsb_w)
 
 
 def _require_present(curve: Curve, start_s: float, end_s: float, spec: MonitorSpec) -> float:

@@ -28,7 +28,11 @@ class WrongDevice(BenchError):
 
 
 class SensorFault(BenchError):
-    """The sensor behind the bridge does not answer, or did not take its configuration."""
+    """The sensor does not answer, may not be read, or did not take its configuration."""
+
+
+class BoardUnreachable(BenchError):
+    """No sampler can be started where the sensor is: no way there, or no Python."""
 
 
 class MonitorGone(TransientError):

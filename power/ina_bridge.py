@@ -24,7 +24,7 @@ from power.errors import (
     WrongDevice,
 )
 from power.ina_sensor import MODELS, Sensor
-from power.monitor import Channel, Kind, MonitorSpec, Specimen
+from power.monitor import SHORTEST_WINDOW_SAMPLES, Kind, MonitorSpec, Specimen
 from power.port import Port
 from power.samples import Samples
 
@@ -35,8 +35,6 @@ REPLY_NS = 100_000_000
 BOOT_NS = 3_000_000_000
 """opening the port resets many microcontroller boards; so long the boot loader may take"""
 SILENCE_NS = 1_000_000_000
-SHORTEST_WINDOW_SAMPLES = 25
-"""two load edges, each anywhere in a sample period, then make a standard uncertainty of 1.6 % of the step"""
 SHUNT_TOLERANCE = 0.01
 """of a common shunt resistor"""
 
@@ -279,22 +277,10 @@ def _error(name: str, code: int, detail: int) -> PowerError:
 
 
 def _spec(name: str, sensor: Sensor, supply_v: float, shunt_standard_uncertainty: float) -> MonitorSpec:
-    voltage_step = sensor.voltage_lsb_v / math.sqrt(12.0) / supply_v
     return MonitorSpec(
         name=name,
         rate_hz=1.0 / sensor.period_s,
-        channels=(
-            Channel(
-                "supply",
-                power_lsb_w=sensor.current_lsb_a * supply_v,
-                # A regulated supply does not dither the bus voltage's steps: their error is one of scale.
-                gain_standard_uncertainty=math.hypot(
-                    sensor.gain_standard_uncertainty, shunt_standard_uncertainty, voltage_step
-                ),
-                offset_standard_uncertainty_w=sensor.offset_standard_uncertainty_a * supply_v,
-                voltage_standard_uncertainty=math.hypot(sensor.voltage_gain_standard_uncertainty, voltage_step),
-            ),
-        ),
+        channels=(sensor.channel(supply_v, shunt_standard_uncertainty),),
         kind=Kind.AVERAGING,
         aperture_s=sensor.aperture_s,
         shortest_window_s=SHORTEST_WINDOW_SAMPLES * sensor.period_s,

@@ -10,6 +10,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from power.monitor import Channel
+
 
 @dataclass(frozen=True, slots=True)
 class SensorModel:
@@ -142,3 +144,17 @@ class Sensor:
     @property
     def offset_standard_uncertainty_a(self) -> float:
         return self.model.shunt_offset_limit_v / math.sqrt(3.0) / self.shunt_ohm
+
+    def channel(self, supply_v: float, shunt_standard_uncertainty: float) -> Channel:
+        """How well it tells the power of a supply of this nominal voltage; the shunt's uncertainty is relative."""
+        voltage_step = self.voltage_lsb_v / math.sqrt(12.0) / supply_v
+        return Channel(
+            "supply",
+            power_lsb_w=self.current_lsb_a * supply_v,
+            # A regulated supply does not dither the bus voltage's steps: their error is one of scale.
+            gain_standard_uncertainty=math.hypot(
+                self.gain_standard_uncertainty, shunt_standard_uncertainty, voltage_step
+            ),
+            offset_standard_uncertainty_w=self.offset_standard_uncertainty_a * supply_v,
+            voltage_standard_uncertainty=math.hypot(self.voltage_gain_standard_uncertainty, voltage_step),
+        )

@@ -98,6 +98,7 @@ def _carry_out(
                     audience.step(f"watching {meter.spec.name}")
                     meter.settle(opened.now_ns())
                     window_s = meter.window_s(suite.window_s)
+                    meter.require_guard(suite.guard_s)
                 with open_store(opened.calibrations.used if opened.calibrations else ()) as store:
                     audience.run_begins(store, meter)
                     Runner(opened, meter, servers, suite, actions, store, audience, window_s).run()

@@ -27,6 +27,8 @@ _log = logging.getLogger(__name__)
 
 PAD = 1 / 3
 """how much of each idle guard a cut takes in beside the window; the rest is the baseline"""
+GUARD_PERIODS = 4.5
+"""of the meter, in an idle guard: beside the pad it then holds two samples wherever they fall, one of them late"""
 TRACE_TIMEOUT_S = 3.0
 """how long the trace may lag behind a trial's end"""
 WINDOW_MARGIN = 1.02
@@ -83,6 +85,15 @@ class Meter:
                 f"{shortest_s * 1e3:.3g} ms; leave it out to get that"
             )
         return asked_s
+
+    def require_guard(self, guard_s: float) -> None:
+        """Raises BenchError when so short an idle time beside a trial would hold too few samples for a baseline."""
+        least_s = GUARD_PERIODS * self.spec.period_s
+        if guard_s < least_s:
+            raise BenchError(
+                f"suite: guard_s of {guard_s * 1e3:.3g} ms is too short for {self.spec.name}, which samples every "
+                f"{self.spec.period_s * 1e3:.3g} ms; set it to {least_s * 1e3:.3g} ms or more"
+            )
 
     @property
     def clock(self) -> ClockFit:

@@ -68,7 +68,9 @@ class Bench(Strict):
         if self.monitor is not None and self.monitor.emulated and not virtual:
             raise ValueError("an emulated monitor can only meter a virtual board: give the meter's serial port")
         if self.monitor is not None and not self.monitor.emulated and virtual:
-            raise ValueError("a real monitor cannot meter a virtual board: set its port to 'emulated'")
+            raise ValueError(
+                "a real monitor cannot meter a virtual board: set its port to 'emulated', of a kind that has one"
+            )
         if self.link is not None and not virtual:
             raise ValueError("a virtual link needs a virtual board")
         return self

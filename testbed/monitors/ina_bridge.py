@@ -13,9 +13,7 @@ from power import InaBridge, ina_sensor
 from power.probes import probe_bridge
 from testbed.config.plugins import Attached, BoardSettings, MonitorSettings, Program
 from testbed.config.quantities import Ohms, Seconds, Volts
-
-PIN_LIMIT_V = {"ina219": 26.0, "ina226": 36.0}
-"""highest bus voltage: datasheets SBOS448, SBOS547"""
+from testbed.monitors.shunt import shunt_problems
 
 
 class InaBridgeMonitor(MonitorSettings):
@@ -113,33 +111,5 @@ class InaBridgeMonitor(MonitorSettings):
         return Program("testbed.virtual.meters.bridge", tuple(f"--{key}={value}" for key, value in arguments.items()))
 
     def wiring_problems(self, board: BoardSettings) -> list[str]:
-        problems = []
-        limit_v = PIN_LIMIT_V[self.sensor]
-        if board.supply_voltage_v > limit_v:
-            problems.append(
-                f"monitor: the {self.sensor} bears {limit_v:g} V at its pins, the board's supply has "
-                f"{board.supply_voltage_v:g} V; choose another sensor"
-            )
-        if abs(board.supply_voltage_v - self.supply_voltage_v) > 0.1 * board.supply_voltage_v:
-            problems.append(
-                f"monitor.supply_voltage_v: {self.supply_voltage_v:g} V at the sensor, but the board is fed with "
-                f"{board.supply_voltage_v:g} V; the shunt must stand in the board's own supply line"
-            )
         range_v = self.range_v or max(ina_sensor.MODELS[self.sensor].ranges_v)
-        if board.draw is not None:
-            most_a = board.draw.power_w / board.supply_voltage_v
-            if most_a * self.shunt_ohm > range_v:
-                problems.append(
-                    f"monitor.shunt_ohm: the board draws up to {most_a:.2g} A, a {self.shunt_ohm * 1e3:g} mOhm shunt "
-                    f"on the {range_v * 1e3:g} mV range ends at {range_v / self.shunt_ohm:.2g} A; take at most "
-                    f"{range_v / most_a * 1e3:.2g} mOhm"
-                )
-            low_v = board.draw.voltage_v[0]
-            left_v = board.supply_voltage_v - most_a * self.shunt_ohm
-            if board.supply_voltage_v >= low_v > left_v:
-                problems.append(
-                    f"monitor.shunt_ohm: at {most_a:.2g} A a {self.shunt_ohm * 1e3:g} mOhm shunt leaves the board "
-                    f"{left_v:.3g} V, below the {low_v:g} V it needs; take at most "
-                    f"{(board.supply_voltage_v - low_v) / most_a * 1e3:.2g} mOhm"
-                )
-        return problems
+        return shunt_problems(board, self.sensor, self.supply_voltage_v, self.shunt_ohm, range_v)

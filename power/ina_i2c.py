@@ -1,0 +1,118 @@
+"""An INA219 or INA226 in the board's supply line, on the board's own I2C bus."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from power.errors import SensorFault
+from power.ina_sensor import INA219, MODELS, Sensor
+from power.monitor import Kind
+from power.on_board import Layout, Manner, Readings
+from power.sampler_process import SamplerProcess, Source
+from power.samples import FloatArray
+
+log = logging.getLogger(__name__)
+
+CONFIGURATION, SHUNT, BUS = 0x00, 0x01, 0x02
+"""registers, 16 bits each: datasheets SBOS448 and SBOS547"""
+CURES = {
+    errno.EACCES: "add yourself to the group i2c and log in again",
+    errno.ENOENT: "enable the I2C bus (Raspberry Pi: `sudo raspi-config`), and see `i2cdetect -l` for its number",
+    errno.ENXIO: "nothing answers at this address: check wiring and supply, and see `i2cdetect -y BUS`",
+    errno.EREMOTEIO: "nothing answers at this address: check wiring and supply, and see `i2cdetect -y BUS`",
+    errno.EBUSY: "a kernel driver holds this device: read it with `kind: rails`, or unbind it",
+}
+
+
+class InaI2c:
+    """A `BoardSensor` with one channel. `ValueError` for settings the chip does not have; they are `InaBridge`'s.
+
+    Read over `/dev/i2c-<bus>`. The bus voltage is read in every `bus_divisor`-th sweep.
+    """
+
+    def __init__(
+        self,
+        bus: int,
+        *,
+        shunt_ohm: float,
+        supply_v: float,
+        sensor: str = "ina226",
+        address: int = 0x40,
+        shunt_standard_uncertainty: float = 0.01 / math.sqrt(3.0),
+        range_v: float | None = None,
+        conversion_s: float | None = None,
+        averages: int = 1,
+        bus_divisor: int = 16,
+    ) -> None:
+        if sensor not in MODELS:
+            raise ValueError(f"sensor: no {sensor!r}; choose one of {', '.join(MODELS)}")
+        model = MODELS[sensor]
+        self.sensor = Sensor(
+            model=model,
+            shunt_ohm=shunt_ohm,
+            range_v=max(model.ranges_v) if range_v is None else range_v,
+            conversion_s=max(model.conversions_s) if conversion_s is None else conversion_s,
+            averages=averages,
+        )
+        self._bus, self._address, self._bus_divisor = bus, address, bus_divisor
+        self._channel = self.sensor.channel(supply_v, shunt_standard_uncertainty)
+
+    @property
+    def name(self) -> str:
+        return f"ina-i2c ({self.sensor.model.name} at {self._address:#04x} of i2c-{self._bus})"
+
+    @property
+    def manner(self) -> Manner:
+        return Manner(Kind.AVERAGING, self.sensor.aperture_s, self.sensor.period_s, CURES)
+
+    def survey(self, board: SamplerProcess) -> Layout:
+        """Configure the chip and read it back."""
+        configuration = self._register(CONFIGURATION)
+        board.write(configuration, self.sensor.register.to_bytes(2, "big"))
+        (read_back,) = board.read(configuration)
+        if read_back != self.sensor.register:
+            raise SensorFault(
+                f"{self.name}: the sensor reads back {read_back:#06x}, not the {self.sensor.register:#06x} written; "
+                f"is it really an {self.sensor.model.name}?"
+            )
+        return Layout(
+            sources=((self._register(SHUNT), 1), (self._register(BUS), self._bus_divisor)),
+            channels=(self._channel,),
+            total=(0,),
+            decoder=Registers(self.sensor, self.name),
+        )
+
+    def _register(self, register: int) -> Source:
+        return ("register", self._bus, self._address, register, 2)
+
+
+class Registers:
+    """The `Decoder` of shunt and bus voltage registers."""
+
+    def __init__(self, sensor: Sensor, name: str) -> None:
+        self._sensor, self._name = sensor, name
+        lsbs = round(sensor.range_v / sensor.model.shunt_lsb_v)
+        self._limit = lsbs if sensor.model is INA219 else (1 << 15) - 1
+        """where the shunt register saturates"""
+
+    def decode(self, rows: Sequence[Sequence[Any]]) -> Readings:
+        """Shunt and bus register of each row; a saturated shunt is no reading."""
+        model = self._sensor.model
+        shunt, bus = np.array(rows, np.uint16).T
+        counts = shunt.astype(np.int16).astype(np.float64)
+        sound = np.abs(counts) < self._limit
+        if not sound.all():
+            log.warning("%s: the sensor's range overflowed; %d samples count as lost", self._name, int((~sound).sum()))
+        current_a = counts * (model.shunt_lsb_v / self._sensor.shunt_ohm)
+        voltage_v = (bus >> model.bus_shift).astype(np.float64) * model.bus_lsb_v
+        return Readings(_column(current_a * voltage_v), sound, _column(voltage_v), _column(current_a))
+
+
+def _column(values: FloatArray) -> FloatArray:
+    return values[:, np.newaxis]
