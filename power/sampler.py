@@ -142,10 +142,11 @@ class Sweeper:
         self._voice = voice
         self._sources = [(source[:-1], source[-1]) for source in sources]
         self._values = [sensors.read(source) for source, _ in self._sources]
+        self._swept = 0
         self._stopping = threading.Event()
         begun_ns = time.monotonic_ns()
-        for index in range(TRIAL_SWEEPS):
-            self._sweep(index)
+        for _ in range(TRIAL_SWEEPS):
+            self._sweep()
         self.period_ns = max(period_ns, round((time.monotonic_ns() - begun_ns) / TRIAL_SWEEPS * HEADROOM))
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -156,18 +157,23 @@ class Sweeper:
         self._stopping.set()
         self._thread.join(STOP_S)
 
-    def _sweep(self, index: int) -> tuple[int, int]:
+    def _sweep(self) -> tuple[int, int]:
+        """When it began and ended. Raises `Fault`."""
         before_ns = time.monotonic_ns()
         for place, (source, every) in enumerate(self._sources):
-            if index % every == 0:
+            if self._swept % every == 0:
                 self._values[place] = self._sensors.read(source)
+        self._swept += 1
         return before_ns, time.monotonic_ns()
 
     def _run(self) -> None:
         index, failed, due_ns = 0, 0, time.monotonic_ns()
         while not self._stopping.wait(max(0, due_ns - time.monotonic_ns()) * 1e-9):
+            # A little lateness is caught up with; whole places in the schedule that passed by are lost.
+            lost = max(0, (time.monotonic_ns() - due_ns) // self.period_ns)
+            index, due_ns = index + lost, due_ns + lost * self.period_ns
             try:
-                before_ns, after_ns = self._sweep(index)
+                before_ns, after_ns = self._sweep()
                 failed = 0
                 self._voice.say(["sweep", index, before_ns, after_ns, self._values], patient=True)
             except Fault as fault:
@@ -175,10 +181,7 @@ class Sweeper:
                 if failed == PATIENCE:
                     self._voice.say(["fault", *fault.args])
                     return
-            # A sweep that took too long is caught up with; whole places in the schedule that passed by are lost.
-            lost = max(0, (time.monotonic_ns() - due_ns) // self.period_ns - 1)
-            index += 1 + lost
-            due_ns += (1 + lost) * self.period_ns
+            index, due_ns = index + 1, due_ns + self.period_ns
 
 
 def serve(requests: BinaryIO, out: BinaryIO) -> None:

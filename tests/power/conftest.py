@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import shutil
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -7,7 +11,7 @@ import pytest
 
 from bench.far_end import FarEnd, Nursery
 from bench.waveform import Segment, Waveform
-from power import PowerMonitor, Samples
+from power import Place, PowerMonitor, Samples
 
 Listen = Callable[[PowerMonitor, FarEnd, float], Samples]
 
@@ -39,3 +43,26 @@ def listen() -> Listen:
         return Samples.concatenate(parts)
 
     return listen
+
+
+@pytest.fixture
+def open_tree() -> Iterator[Path]:
+    """A folder into which anyone may look."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder)
+        path.chmod(0o755)
+        yield path
+
+
+@pytest.fixture
+def nobody(open_tree: Path) -> Place:
+    """Where a sampler has no special rights."""
+    if os.geteuid() != 0:
+        return Place()
+    if shutil.which("setpriv") is None:
+        pytest.skip("root needs setpriv (package util-linux) to try what others may not")
+    python = open_tree / "python"
+    # The system's own interpreter: nobody may not look into everyone's virtual environment.
+    python.write_text(f'#!/bin/sh\nexec setpriv --reuid=65534 --clear-groups {Path(sys.executable).resolve()} "$@"\n')
+    python.chmod(0o755)
+    return Place(python=str(python))
