@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 CONFIGURATION, SHUNT, BUS = 0x00, 0x01, 0x02
 """registers, 16 bits each: datasheets SBOS448 and SBOS547"""
+BOARDS_PACE_S = 1.1e-3
+"""a board reads some hundreds of times a second: a shorter conversion leaves more unseen, a longer one slows it"""
 CURES = {
     errno.EACCES: "add yourself to the group i2c and log in again",
     errno.ENOENT: "enable the I2C bus (Raspberry Pi: `sudo raspi-config`), and see `i2cdetect -l` for its number",
@@ -33,7 +35,8 @@ CURES = {
 class InaI2c:
     """A `BoardSensor` with one channel. `ValueError` for settings the chip does not have; they are `InaBridge`'s.
 
-    Read over `/dev/i2c-<bus>`. The bus voltage is read in every `bus_divisor`-th sweep.
+    Read over `/dev/i2c-<bus>`, the bus voltage in every `bus_divisor`-th sweep. By default the longest conversion up to
+    1.1 ms.
     """
 
     def __init__(
@@ -57,7 +60,9 @@ class InaI2c:
             model=model,
             shunt_ohm=shunt_ohm,
             range_v=max(model.ranges_v) if range_v is None else range_v,
-            conversion_s=max(model.conversions_s) if conversion_s is None else conversion_s,
+            conversion_s=max(s for s in model.conversions_s if s <= BOARDS_PACE_S)
+            if conversion_s is None
+            else conversion_s,
             averages=averages,
         )
         self._bus, self._address, self._bus_divisor = bus, address, bus_divisor

@@ -89,7 +89,8 @@ class BoardSensor(Protocol):
 
 
 class OnBoard:
-    """A `PowerMonitor`. `rate_hz` is what to ask for: a board too slow for it gets a longer period, and the spec tells.
+    """A `PowerMonitor`. `rate_hz` is what to ask for: where board or sensor are slower the period is longer, and the
+    spec tells.
 
     Its channels are known once it is open. The sampler runs on the board: its work is in what it measures.
     """
@@ -157,8 +158,10 @@ class OnBoard:
         """Begin sampling, at the rate asked for or at what the board can keep."""
         sources = [(*source, every) for source, every in self._opened_layout().sources]
         self._forget()
-        (period_ns,) = self._opened().ask("started", "start", round(1e9 / self._rate_hz), sources)
-        if period_ns * 1e-9 * self._rate_hz > SLOWER:
+        # More often than the sensor has something new tells nothing.
+        asked_ns = round(1e9 * max(1.0 / self._rate_hz, self._sensor.manner.refresh_s))
+        (period_ns,) = self._opened().ask("started", "start", asked_ns, sources)
+        if period_ns > SLOWER * asked_ns:
             log.warning("%s: %.3g samples/s, the board is too slow for the rest", self._spec.name, 1e9 / period_ns)
         self._spec = _spec(self._spec.name, self._sensor.manner, 1e9 / period_ns, self._spec.channels, self._spec.total)
         self._heard_ns = self._now()

@@ -27,13 +27,13 @@ class InaI2cMonitor(OnBoardMonitor):
     range_v: Volts | None = None
     """full scale of the shunt voltage; absent: the chip's widest"""
     conversion_s: Seconds | None = None
-    """one conversion; absent: the chip's longest, which leaves the least unseen between two readings"""
+    """one conversion; absent: the chip's longest up to 1.1 ms, at which a board can keep up"""
     averages: int = 1
     bus_divisor: int = Field(default=16, ge=1, le=255)
     """the bus voltage is read with every so-many-th sample: it moves slowly, and reading it takes time"""
     supply_voltage_v: Volts = Field(gt=0)
     """nominal voltage at the sensor"""
-    rate_hz: Hertz = Field(default=500.0, gt=0, le=2000)
+    rate_hz: Hertz = Field(default=400.0, gt=0, le=2000)
 
     @model_validator(mode="after")
     def _settings_exist(self) -> InaI2cMonitor:

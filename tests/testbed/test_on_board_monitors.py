@@ -21,7 +21,7 @@ S = 1_000_000_000
 BIN = Path(__file__).parents[1] / "power/board/bin"
 PI = "kind: linux, model: raspberry-pi-5, supply_voltage_v: 5.1 V"
 INA = "kind: ina-i2c, sensor: ina226, shunt_ohm: 15 mOhm, supply_voltage_v: 5.1 V"
-LIMITS = "gain_limit: 0.01, offset_limit_w: 0.1, step_w: 1e-3, conversion_s: 1e-3, refresh_s: 2e-3"
+LIMITS = "gain_limit: 0.01, offset_limit_w: 0.1, step_w: 1 mW, conversion_s: 1 ms, refresh_s: 2 ms"
 CHIP = f"{{name: ina238, total: [power1], {LIMITS}}}"
 
 
