@@ -1,7 +1,7 @@
-"""The INA219 and INA226 current sensors: configuration register, steps and error limits.
+"""The INA219, INA226 and INA228 current sensors: configuration registers, steps and error limits.
 
-Source: Texas Instruments datasheets SBOS448 (INA219, grade A or better) and SBOS547 (INA226). Limits are taken as
-rectangular distributions: a standard uncertainty is the limit over the square root of 3.
+Source: Texas Instruments datasheets SBOS448 (INA219, grade A or better), SBOS547 (INA226) and SBOSA20 (INA228). Limits
+are taken as rectangular distributions: a standard uncertainty is the limit over the square root of 3.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class SensorModel:
     code: int
     """how the bridge's protocol calls it"""
     shunt_lsb_v: float
-    """step of the shunt voltage register"""
+    """step of the shunt voltage register, on the widest range"""
     bus_lsb_v: float
     bus_shift: int
     """bits of the bus voltage register below its value"""
@@ -60,9 +60,28 @@ INA226 = SensorModel(
     conversions_s={140e-6: 0, 204e-6: 1, 332e-6: 2, 588e-6: 3, 1.1e-3: 4, 2.116e-3: 5, 4.156e-3: 6, 8.244e-3: 7},
     averages={1: 0, 4: 1, 16: 2, 64: 3, 128: 4, 256: 5, 512: 6, 1024: 7},
 )
-MODELS: Mapping[str, SensorModel] = {model.name: model for model in (INA219, INA226)}
+INA228 = SensorModel(
+    name="ina228",
+    code=0x28,
+    shunt_lsb_v=312.5e-9,
+    bus_lsb_v=195.3125e-6,
+    bus_shift=0,
+    # Not confirmed: the limits are from memory of the datasheet, no chip was measured.
+    gain_limit=0.0005,
+    shunt_offset_limit_v=1e-6,
+    ranges_v={0.16384: 0, 0.04096: 1},
+    conversions_s={50e-6: 0, 84e-6: 1, 150e-6: 2, 280e-6: 3, 540e-6: 4, 1.052e-3: 5, 2.074e-3: 6, 4.12e-3: 7},
+    averages={1: 0, 4: 1, 16: 2, 64: 3, 128: 4, 256: 5, 512: 6, 1024: 7},
+)
+MODELS: Mapping[str, SensorModel] = {model.name: model for model in (INA219, INA226, INA228)}
 
-_CONTINUOUS_SHUNT_AND_BUS = 0b111
+ALONE_FROM = 4
+"""from this bus divisor on the shunt is converted alone, and the chip switched over for a bus voltage"""
+_SHUNT, _BUS, _BOTH = 0b01, 0b10, 0b11
+"""what a mode converts: bits of the INA219's and the INA226's mode field, whose bit 2 makes it continuous"""
+_CONTINUOUS = 0b100
+_INA228_MODES = {_BUS: 0x9, _SHUNT: 0xA, _BOTH: 0xB}
+_INA228_RANGE_BIT = 4
 _INA219_BUS_32V = 1 << 13
 _INA226_RESERVED = 1 << 14
 """bit 14 reads as 1"""
@@ -79,6 +98,8 @@ class Sensor:
     range_v: float
     conversion_s: float
     averages: int
+    bus_divisor: int = 1
+    """the bus voltage is read with every so-many-th shunt voltage"""
 
     def __post_init__(self) -> None:
         for what, value, known in (
@@ -96,13 +117,32 @@ class Sensor:
 
     @property
     def register(self) -> int:
-        """The configuration register for continuous conversion of shunt and bus voltage."""
+        """The register that decides averaging and conversion times, while the shunt voltage is read."""
+        return self._converting(_SHUNT if self._alone else _BOTH)
+
+    @property
+    def bus_register(self) -> int:
+        """The same while the bus voltage is read."""
+        return self._converting(_BUS if self._alone else _BOTH)
+
+    @property
+    def range_register(self) -> int:
+        """The INA228's CONFIG register, which decides its range; the others have none: 0."""
+        return self.model.ranges_v[self.range_v] << _INA228_RANGE_BIT if self.model is INA228 else 0
+
+    @property
+    def _alone(self) -> bool:
+        return self.bus_divisor >= ALONE_FROM
+
+    def _converting(self, what: int) -> int:
         model = self.model
         speed, averages = model.conversions_s[self.conversion_s], model.averages[self.averages]
+        if model is INA228:
+            return _INA228_MODES[what] << 12 | speed << 9 | speed << 6 | speed << 3 | averages
         if model is INA226:
-            return _INA226_RESERVED | averages << 9 | speed << 6 | speed << 3 | _CONTINUOUS_SHUNT_AND_BUS
+            return _INA226_RESERVED | averages << 9 | speed << 6 | speed << 3 | _CONTINUOUS | what
         adc = averages if self.averages > 1 else speed
-        return _INA219_BUS_32V | model.ranges_v[self.range_v] << 11 | adc << 7 | adc << 3 | _CONTINUOUS_SHUNT_AND_BUS
+        return _INA219_BUS_32V | model.ranges_v[self.range_v] << 11 | adc << 7 | adc << 3 | _CONTINUOUS | what
 
     @property
     def aperture_s(self) -> float:
@@ -111,21 +151,26 @@ class Sensor:
 
     @property
     def period_s(self) -> float:
-        """The time of one shunt and one bus conversion: the sensor has nothing new more often."""
-        return 2.0 * self.aperture_s
+        """The time of one shunt and, in turn with it, one bus conversion: the sensor has nothing new more often."""
+        return self.aperture_s if self._alone else 2.0 * self.aperture_s
+
+    @property
+    def shunt_lsb_v(self) -> float:
+        """The step of the shunt voltage register."""
+        return self.model.shunt_lsb_v * (self.range_v / max(self.model.ranges_v) if self.model is INA228 else 1.0)
 
     @property
     def current_lsb_a(self) -> float:
         """The step of the current readings: the register's, or the 12- to 9-bit converter's where that is coarser."""
-        if self.model is INA226:
-            return self.model.shunt_lsb_v / self.shunt_ohm
+        if self.model is not INA219:
+            return self.shunt_lsb_v / self.shunt_ohm
         steps = 1 << self.model.ranges_v[self.range_v] + self._bits_below_12
         return self.model.shunt_lsb_v * steps / self.shunt_ohm
 
     @property
     def voltage_lsb_v(self) -> float:
         """The step of the bus voltage readings."""
-        return self.model.bus_lsb_v * (1 if self.model is INA226 else 1 << self._bits_below_12)
+        return self.model.bus_lsb_v * (1 << self._bits_below_12 if self.model is INA219 else 1)
 
     @property
     def _bits_below_12(self) -> int:

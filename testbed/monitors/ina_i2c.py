@@ -1,4 +1,4 @@
-"""`kind: ina-i2c`: an INA219 or INA226 in the supply line, on the board's own I2C bus."""
+"""`kind: ina-i2c`: an INA219, INA226 or INA228 in the supply line, on the board's own I2C bus."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class InaI2cMonitor(OnBoardMonitor):
     kind: Literal["ina-i2c"]
     bus: int = Field(default=1, ge=0)
     """the number of /dev/i2c-N"""
-    sensor: Literal["ina219", "ina226"]
+    sensor: Literal["ina219", "ina226", "ina228"]
     address: int = Field(default=0x40, ge=0x40, le=0x4F)
     shunt_ohm: Ohms = Field(gt=0)
     shunt_tolerance: float = Field(default=0.01, gt=0, le=0.1)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from testbed.config.plugins import BoardSettings
 
-PIN_LIMIT_V = {"ina219": 26.0, "ina226": 36.0}
-"""highest bus voltage: datasheets SBOS448, SBOS547"""
+PIN_LIMIT_V = {"ina219": 26.0, "ina226": 36.0, "ina228": 85.0}
+"""highest bus voltage: datasheets SBOS448, SBOS547, SBOSA20"""
 
 
 def shunt_problems(
