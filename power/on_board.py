@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from power.clock import ClockFit
 from power.errors import MonitorSilent, SensorFault, Unintelligible
-from power.monitor import SHORTEST_WINDOW_SAMPLES, Channel, Kind, MonitorSpec
+from power.monitor import SHORTEST_WINDOW_SAMPLES, Channel, Kind, MonitorSpec, Specimen
 from power.sampler_clock import SamplerClock
 from power.sampler_process import Message, Place, SamplerProcess, Source
 from power.samples import FloatArray, Samples
@@ -138,6 +138,11 @@ class OnBoard:
         sweep_s = float(np.median(self._durations_ns)) * 1e-9 if self._durations_ns else 0.0
         age_s = math.hypot(sweep_s, self._sensor.manner.refresh_s) / math.sqrt(12.0)
         return replace(fit, standard_uncertainty_s=math.hypot(fit.standard_uncertainty_s, age_s))
+
+    @property
+    def specimen(self) -> Specimen | None:
+        """None: these sensors have no serial number."""
+        return None
 
     def open(self) -> None:
         """Start the sampler on the board and find the sensor there. Raises `BoardUnreachable`, `SensorFault`."""

@@ -6,14 +6,15 @@ import math
 
 import numpy as np
 
-from power.monitor import Channel, MonitorSpec
+from power.monitor import Channel, Kind, MonitorSpec
 from power.samples import Samples
 
 
 class Sum:
-    """Of one series of samples; lost ones are bridged by a straight line."""
+    """Of one series of samples; lost ones are bridged by a straight line, where no counter tells what they were."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, kind: Kind) -> None:
+        self._kind = kind
         self.channel = channel
         self.energy_j = 0.0
         """from the first sample to the last"""
@@ -48,11 +49,14 @@ class Sum:
             time_ns = np.concatenate(([last_ns], time_ns))
             power_w = np.concatenate(([self.latest_w], power_w))
         step, gap_s = np.diff(index), np.diff(time_ns) * 1e-9
-        self.energy_j += float(np.sum((power_w[1:] + power_w[:-1]) / 2 * gap_s))
+        if self._kind is Kind.COUNTING:
+            self.energy_j += float(np.sum(power_w[1:] * gap_s))
+        else:
+            self.energy_j += float(np.sum((power_w[1:] + power_w[:-1]) / 2 * gap_s))
+            hidden_j = np.diff(power_w)[step > 1] / math.sqrt(12.0) * gap_s[step > 1]
+            self._bridged_j2 += float(np.sum(hidden_j**2))
         self.duration_s += float(np.sum(gap_s))
         self.lost += int(np.sum(step - 1))
-        hidden_j = np.diff(power_w)[step > 1] / math.sqrt(12.0) * gap_s[step > 1]
-        self._bridged_j2 += float(np.sum(hidden_j**2))
         self.count += len(samples)
         self.peak_w = max(self.peak_w, float(samples.power_w.max()))
         self.latest_w = float(samples.power_w[-1])
@@ -64,8 +68,8 @@ class Tally:
 
     def __init__(self, spec: MonitorSpec) -> None:
         self._spec = spec
-        self.channels = [Sum(channel) for channel in spec.channels]
-        self.total = Sum(spec.whole)
+        self.channels = [Sum(channel, spec.kind) for channel in spec.channels]
+        self.total = Sum(spec.whole, spec.kind)
         """of the declared total: what the board draws"""
         self._waiting = Samples.empty()
 

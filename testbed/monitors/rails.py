@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -9,6 +11,7 @@ from pydantic import Field
 from power import Accuracy, HwmonChip, JetsonRails
 from power.on_board import BoardSensor
 from testbed.config.loader import Strict
+from testbed.config.plugins import Attached
 from testbed.config.quantities import Hertz, Ohms, Seconds, Watts
 from testbed.monitors.on_board import OnBoardMonitor
 
@@ -43,6 +46,13 @@ class RailsMonitor(OnBoardMonitor):
     voltage_divisor: int = Field(default=8, ge=1, le=255)
     """voltages are read in every so-many-th sweep"""
     rate_hz: Hertz = Field(default=50.0, gt=0, le=1000)
+
+    @classmethod
+    def attached(cls, root: Path) -> Iterable[Attached]:
+        drivers = root / "sys/bus/i2c/drivers"
+        chips = sorted(chip.name for chip in drivers.glob("ina3221*/*-00*"))
+        if chips:
+            yield Attached(str(drivers), f"INA3221 rails of this board, I2C {', '.join(chips)}", {"kind": "rails"})
 
     def board_sensor(self) -> BoardSensor:
         if self.chip is None:

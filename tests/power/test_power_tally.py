@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -79,3 +81,11 @@ def test_the_total_waits_for_the_channel_that_comes_late() -> None:
     tally, samples = Tally(spec(2)), rows([[1.0, 2.0], [3.0, 4.0]])
     assert len(tally.add(samples.take(slice(0, 3)))) == 1
     assert tally.add(samples.take(slice(3, 4))).power_w.tolist() == [7.0]
+
+
+def test_what_a_counter_lost_is_in_its_next_sample() -> None:
+    counted = Tally(replace(spec(), kind=Kind.COUNTING))
+    counted.add(rows([[3.0], [5.0], [7.0]], index=[0, 1, 4]))
+    assert counted.total.energy_j == pytest.approx(0.005 + 3 * 0.007)
+    assert counted.total.standard_uncertainty_j == pytest.approx(math.hypot(0.01 * 0.026, 1e-3 * 0.004))
+    assert counted.total.lost == 2

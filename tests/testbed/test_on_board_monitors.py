@@ -10,7 +10,8 @@ import pytest
 
 from power import BoardUnreachable, OnBoard, Place, Rapl, Recorder, SensorFault
 from testbed.config import Bench, bench_schema, load_bench
-from testbed.config.plugins import Agent
+from testbed.config.plugins import Agent, Attached
+from testbed.discovery import discover
 from testbed.doctor import examine
 from testbed.errors import BenchError
 from testbed.meter import Meter
@@ -120,6 +121,18 @@ def test_a_shunt_the_board_overruns_is_refused(tmp_path: Path, monitor: str, pro
 def test_settings_that_cannot_be_are_refused(tmp_path: Path, monitor: str, message: str) -> None:
     with pytest.raises(BenchError, match=message):
         bench(tmp_path, PI, monitor)
+
+
+def test_what_this_host_has_is_listed_ready_to_paste(root: Path) -> None:
+    put_all(root / "sys/bus/i2c/drivers/ina3221/1-0040/hwmon/hwmon3", {"in1_label": "VDD_IN"})
+    put_all(root / "proc/device-tree", {"model": "Raspberry Pi 5 Model B Rev 1.0"})
+    found = [attached for attached in discover([], root) if isinstance(attached, Attached)]
+    assert {str(attached.settings["kind"]): attached.what for attached in found} == {
+        "rails": "INA3221 rails of this board, I2C 1-0040",
+        "pi-pmic": "the power-management chip of this Raspberry Pi 5",
+        "rapl": "RAPL counters intel-rapl:0 of this host",
+    }
+    assert not list(discover([], root / "nowhere"))
 
 
 def test_a_guard_too_short_for_a_slow_meter_is_refused_before_the_first_trial(root: Path) -> None:
