@@ -17,7 +17,7 @@ import numpy as np
 
 from bench.far_end import FarEnd, Nursery
 from bench.waveform import Segment, Waveform
-from power import InaBridge, MonsoonLvpm, PowerMonitor, Samples, WindowTooShort, cut
+from power import BridgeInput, InaBridge, MonsoonLvpm, PowerMonitor, Samples, WindowTooShort, cut
 
 WINDOWS_S = (0.005, 0.02, 0.1, 0.25)
 LONG_WINDOW_S, LONG_EVERY = 2.0, 4
@@ -171,10 +171,12 @@ def bridge(nursery: Nursery, supply: Path, seed: int, specimen: Specimen) -> Rig
         far_end,
         lambda port: InaBridge(
             port,
-            sensor=sensor,
-            shunt_ohm=shunt_ohm,
-            shunt_standard_uncertainty=shunt_limit / math.sqrt(3.0),
-            supply_v=volts,
+            BridgeInput(
+                sensor=sensor,
+                shunt_ohm=shunt_ohm,
+                shunt_standard_uncertainty=shunt_limit / math.sqrt(3.0),
+                supply_v=volts,
+            ),
             wait_s=WAIT_S,
             clock=far_end.clock,
         ),

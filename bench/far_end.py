@@ -10,9 +10,18 @@ import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from types import TracebackType
-from typing import IO
+from typing import IO, Any
 
 WALK_NS, GLANCE_NS = 500_000, 20_000
+
+
+def given(options: Mapping[str, object]) -> list[str]:
+    """The options as a command line has them; a list gives one often."""
+    return [
+        f"--{name}={value}"
+        for name, values in options.items()
+        for value in (values if isinstance(values, list) else [values])
+    ]
 
 
 class Nursery:
@@ -31,8 +40,8 @@ class Nursery:
         self._stack.close()
 
     def meter(self, program: str, options: Mapping[str, object]) -> FarEnd:
-        """The far end that `python -m testbed.virtual.meters.<program> --stepped` is, with these options."""
-        arguments = ["--stepped", *(f"--{name}={value}" for name, value in options.items())]
+        """The far end that `python -m testbed.virtual.meters.<program> --stepped` is; a list gives an option often."""
+        arguments = ["--stepped", *given(options)]
         order = json.dumps([f"testbed.virtual.meters.{program}", arguments])
         stdin, commands = os.pipe()
         answers, stdout = os.pipe()
@@ -65,7 +74,12 @@ class FarEnd:
 
     def port(self) -> str:
         """The serial port to open; waits for the program to be ready."""
-        return str(json.loads(self._answers.readline())["port"])
+        return str(self.ready()["port"])
+
+    def ready(self) -> Mapping[str, Any]:
+        """What the program says when it is ready, once."""
+        said: Mapping[str, Any] = json.loads(self._answers.readline())
+        return said
 
     def clock(self) -> int:
         """The controller's time in ns."""

@@ -35,6 +35,7 @@ struct sensor {
     uint8_t address;
     enum step step;
     bool bus;               // the bus voltage is to be read, not the shunt
+    bool round_done;        // its shunt was read in this round
     bool shunt_taken;       // a shunt reading waits for its bus voltage
     uint8_t selected;       // register its pointer is at
     uint8_t attempts;
@@ -62,6 +63,7 @@ static uint16_t present;
 static struct sensor *asked;    // the one a transfer is under way with
 static struct sensor *complete; // the one whose reading is to be added to its samples
 static uint8_t turn;
+static uint8_t round_left;      // sensors whose shunt is still to be read in this round
 
 static uint16_t word(const uint8_t *bytes) { return bytes[0] | (uint16_t)bytes[1] << 8; }
 
@@ -156,6 +158,21 @@ bool sensors_as_configured(void) {
     return true;
 }
 
+static void begin_round(void) {
+    round_left = 0;
+    for (uint8_t i = 0; i < count; i++) {
+        if (sensors[i].step == REST) continue;
+        sensors[i].round_done = false;
+        round_left++;
+    }
+}
+
+static void end_turn(struct sensor *sensor) {
+    if (sensor->round_done) return;
+    sensor->round_done = true;
+    if (--round_left == 0) begin_round();
+}
+
 bool sensors_streaming(void) { return streaming; }
 
 void sensors_start(void) {
@@ -169,6 +186,7 @@ void sensors_start(void) {
         sensor->selected = NO_REGISTER;
         sensor->shunt_taken = false;
     }
+    begin_round();
     turn = 0;
     asked = complete = NULL;
     streaming = true;
@@ -204,6 +222,7 @@ static bool ask(struct sensor *sensor, uint32_t now) {
         sensor->selected = sensor->chip->configuration;
         return true;
     case AWAIT:
+        if (sensor->round_done && !sensor->bus) return false;
         if (sensor->flagged) {
             // The quickest round takes 9/11 of the slowest; looking earlier is of no use, later may be too late.
             uint16_t first = sensor->interval - sensor->interval / 4;
@@ -281,6 +300,7 @@ static void take_shunt(struct sensor *sensor, uint32_t tick) {
     if (sensor->divisor > 1) complete = sensor;
     if (--sensor->until_bus) await_shunt(sensor);
     else await(sensor, true, alternates(sensor) ? READ : SWITCH);
+    end_turn(sensor);
 }
 
 static void take_bus(struct sensor *sensor) {
@@ -316,8 +336,12 @@ static void answered(struct sensor *sensor, uint32_t now) {
 static void failed(struct sensor *sensor, enum twi_state how) {
     sensor->selected = NO_REGISTER;
     if (++sensor->attempts < ATTEMPTS) return;
-    if (frames_report(error_of(how), sensor->address)) sensor->step = REST;
-    else sensor->attempts--;
+    if (!frames_report(error_of(how), sensor->address)) {
+        sensor->attempts--;
+        return;
+    }
+    sensor->step = REST;
+    end_turn(sensor);
 }
 
 static void store(struct sensor *sensor) {
@@ -340,10 +364,10 @@ static bool ask_next(uint32_t now) {
 void sensors_step(void) {
     if (!streaming) return;
     struct sensor *sensor = asked;
+    enum twi_state how = sensor ? twi_state() : TWI_DONE;
+    if (how == TWI_BUSY) return;
     uint32_t now = ticks_now();
     if (sensor) {
-        enum twi_state how = twi_state();
-        if (how == TWI_BUSY) return;
         if (how == TWI_DONE) answered(sensor, now);
         else failed(sensor, how);
         asked = NULL;

@@ -1,4 +1,5 @@
-// The sensors on the bus: finding them, setting them up, and reading them in turn, each conversion once.
+// The sensors on the bus: finding them, setting them up, and reading them in rounds: each sensor once,
+// and each time a conversion that was not read before.
 #pragma once
 
 #include <stdbool.h>

@@ -1,5 +1,6 @@
 """Joules: power monitors, their samples on the controller's clock, and energy with its uncertainty."""
 
+from power.bridge_input import BridgeInput
 from power.clock import ClockFit, fit_round_trips
 from power.corrected import Corrected, Correction
 from power.energy import Energy, cut
@@ -38,6 +39,7 @@ __all__ = [
     "Accuracy",
     "BenchError",
     "BoardUnreachable",
+    "BridgeInput",
     "BridgeRestarted",
     "Channel",
     "ClockFit",

@@ -1,17 +1,17 @@
-"""The INA bridge: an INA219 or INA226 current sensor that a microcontroller reads and streams over a serial line."""
+"""The INA bridge: INA219, INA226 and INA228 current sensors that a microcontroller reads and streams over a serial line."""
 
 from __future__ import annotations
 
 import logging
-import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from power import bridge_protocol as protocol
 from power.bridge_clock import BridgeClock
+from power.bridge_input import BridgeInput
 from power.bridge_protocol import Configuration, Decoder, ErrorCode, Frame, Identity, SampleFrame, Type
 from power.clock import ClockFit
 from power.errors import (
@@ -23,7 +23,6 @@ from power.errors import (
     Unintelligible,
     WrongDevice,
 )
-from power.ina_sensor import MODELS, Sensor
 from power.monitor import SHORTEST_WINDOW_SAMPLES, Kind, MonitorSpec, Specimen
 from power.port import Port
 from power.samples import Samples
@@ -35,56 +34,42 @@ REPLY_NS = 100_000_000
 BOOT_NS = 3_000_000_000
 """opening the port resets many microcontroller boards; so long the boot loader may take"""
 SILENCE_NS = 1_000_000_000
-SHUNT_TOLERANCE = 0.01
-"""of a common shunt resistor"""
 
 
 class InaBridge:
-    """A `PowerMonitor` with one channel. `ValueError` for settings the sensor does not have.
+    """A `PowerMonitor` with a channel for each of the `inputs`, which are read in turn, each once in a round.
 
-    `shunt_standard_uncertainty` is relative. `supply_v` is the nominal voltage at the sensor: it only turns the
-    current's offset and step into watts. `range_v`, `conversion_s` and `averages` must be values of the chip; by
-    default its widest range and its fastest conversion. The bus voltage comes with every `bus_divisor`-th sample.
+    `total` are the inputs whose powers add up to what the board draws; all, by default. `baud` is what the firmware was
+    built for. `ValueError` for no input, too many, or two at one address.
     """
 
     def __init__(
         self,
         port: str,
-        *,
-        shunt_ohm: float,
-        supply_v: float,
-        sensor: str = "ina219",
-        address: int = 0x40,
-        shunt_standard_uncertainty: float = SHUNT_TOLERANCE / math.sqrt(3.0),
-        range_v: float | None = None,
-        conversion_s: float | None = None,
-        averages: int = 1,
-        bus_divisor: int = 1,
+        *inputs: BridgeInput,
+        total: Sequence[int] | None = None,
+        baud: int = protocol.BAUD,
         wait_s: float = 0.005,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        if sensor not in MODELS:
-            raise ValueError(f"sensor: no {sensor!r}; choose one of {', '.join(MODELS)}")
-        model = MODELS[sensor]
-        self._sensor = Sensor(
-            model=model,
-            shunt_ohm=shunt_ohm,
-            range_v=max(model.ranges_v) if range_v is None else range_v,
-            conversion_s=min(model.conversions_s) if conversion_s is None else conversion_s,
-            averages=averages,
-        )
-        self._configuration = Configuration(address, model.code, self._sensor.register, bus_divisor)
-        self._path, self._wait_s, self._now = port, wait_s, clock
-        self._spec = _spec(f"ina-bridge on {port}", self._sensor, supply_v, shunt_standard_uncertainty)
+        self._numbers = {each.address: number for number, each in enumerate(inputs)}
+        if not 1 <= len(inputs) <= protocol.MOST_SENSORS or len(self._numbers) < len(inputs):
+            raise ValueError(f"a bridge has 1 to {protocol.MOST_SENSORS} sensors, each at an address of its own")
+        self._inputs = inputs
+        self._path, self._baud, self._wait_s, self._now = port, baud, wait_s, clock
+        self._spec = _spec(f"ina-bridge on {port}", inputs, total)
         self._port: Port | None = None
         self._decoder = Decoder()
         self._specimen: Specimen | None = None
         self._sequence = 0
-        self._ticks_per_second = 250_000
+        self._ticks_per_second = protocol.TICKS_PER_SECOND
         self._clock = BridgeClock(self._ticks_per_second)
-        self._next_index: int | None = None
-        self._pending: list[Samples] = []
-        """waiting for the clock; their times are ticks"""
+        self._next_index: dict[int, int] = {}
+        """by channel"""
+        self._latest_tick: dict[int, int] = {}
+        """by channel"""
+        self._pending = Samples.empty()
+        """waiting for the clock, or for the other channels; their times are ticks"""
         self._rate_known = False
         self._heard_ns = 0
 
@@ -106,9 +91,9 @@ class InaBridge:
         return self._specimen
 
     def open(self) -> None:
-        """Take the port, end a stream that a killed process left running, configure the sensor."""
+        """Take the port, end a stream that a killed process left running, configure the sensors."""
         self.close()
-        self._port = Port(self._path, protocol.BAUD)
+        self._port = Port(self._path, self._baud)
         self._decoder = Decoder()
         try:
             self._ask(Type.STOP, patience_ns=BOOT_NS)
@@ -117,14 +102,16 @@ class InaBridge:
             raise WrongDevice(f"{self._spec.name}: no INA bridge answers there; is it the right port?") from error
         self._accept(identity)
         self._specimen = Specimen(identity.serial, identity.firmware_version)
-        self._configure()
+        for each in self._inputs:
+            self._configure(each)
         self._ticks_per_second = identity.ticks_per_second
 
     def start(self) -> None:
         """Begin sampling at index 0. Samples come once the clock has settled: after 0.25 s."""
         self._clock = BridgeClock(self._ticks_per_second)
-        self._next_index = None
-        self._pending = []
+        self._next_index.clear()
+        self._latest_tick.clear()
+        self._pending = Samples.empty()
         self._rate_known = False
         self._ask(Type.BEGIN)
         self._heard_ns = self._now()
@@ -134,12 +121,14 @@ class InaBridge:
 
         Raises `BridgeRestarted`, `SensorFault`, `MonitorSilent`, `MonitorGone`, `Unintelligible`.
         """
+        parts = [self._pending]
         for frame, arrival_ns in self._receive():
-            if frame.type in (Type.SAMPLES, Type.SAMPLES_WITH_BUS):
+            if frame.type in protocol.SAMPLE_TYPES:
                 self._heard_ns = arrival_ns
-                self._take(SampleFrame.decode(frame))
+                parts.append(self._taken(SampleFrame.decode(frame)))
             else:
                 self._attend(frame, arrival_ns)
+        self._pending = Samples.concatenate(parts)
         now_ns = self._now()
         if now_ns - self._heard_ns > max(SILENCE_NS, 10 * round(self._spec.period_s * 1e9)):
             raise MonitorSilent(f"{self._spec.name} has sent no sample for {(now_ns - self._heard_ns) * 1e-9:.1f} s")
@@ -163,55 +152,56 @@ class InaBridge:
                 f"{self._spec.name} speaks protocol version {identity.protocol}, not {protocol.VERSION}; "
                 "flash the firmware that belongs to this testbed"
             )
-        address = self._configuration.address
-        if not identity.sensors >> (address - 0x40) & 1:
-            raise _error(self._spec.name, ErrorCode.SENSOR_SILENT, address)
+        for address in self._numbers:
+            if not identity.sensors >> (address - 0x40) & 1:
+                raise _error(self._spec.name, ErrorCode.SENSOR_SILENT, address)
 
-    def _configure(self) -> None:
-        read_back = Configuration.decode(self._ask(Type.CONFIGURE, self._configuration.encode()).payload)
-        if read_back != self._configuration:
+    def _configure(self, an_input: BridgeInput) -> None:
+        asked = an_input.configuration
+        read_back = Configuration.decode(self._ask(Type.CONFIGURE, asked.encode()).payload)
+        if read_back != asked:
             raise SensorFault(
-                f"{self._spec.name}: the sensor reads back {read_back.register:#06x}, not the "
-                f"{self._sensor.register:#06x} written; is it really an {self._sensor.model.name}?"
+                f"{self._spec.name}: the sensor at {asked.address:#04x} reads back {read_back.register:#06x}, not the "
+                f"{asked.register:#06x} written; is it really an {an_input.sensor}?"
             )
 
-    def _take(self, block: SampleFrame) -> None:
-        count = len(block.shunt)
-        index = block.index if self._next_index is None else protocol.unwrap(block.index, near=self._next_index)
-        if self._next_index is not None and index < self._next_index:
+    def _taken(self, block: SampleFrame) -> Samples:
+        number = self._numbers.get(block.address)
+        if number is None:
+            raise Unintelligible(f"{self._spec.name} sends samples of a sensor at {block.address:#04x}, not asked for")
+        count, expected = len(block.shunt), self._next_index.get(number)
+        index = block.index if expected is None else protocol.unwrap(block.index, near=expected)
+        if expected is not None and index < expected:
             raise BridgeRestarted(f"{self._spec.name}: its sample count fell back; it restarted, reopen it")
-        self._next_index = index + count
+        self._next_index[number] = index + count
         ticks = self._clock.unwrap(int(block.ticks[0])) + (block.ticks - block.ticks[0])
+        self._latest_tick[number] = int(ticks[-1])
         if block.overflow:
-            log.warning("%s: the sensor's range overflowed; %d samples count as lost", self._spec.name, count)
-            return
-        model = self._sensor.model
-        current_a = block.shunt.astype(np.float64) * (model.shunt_lsb_v / self._sensor.shunt_ohm)
-        voltage_v = (block.bus >> model.bus_shift).astype(np.float64) * model.bus_lsb_v
-        samples = Samples(
-            index=np.arange(index, index + count, dtype=np.int64),
-            time_ns=ticks,
-            channel=np.zeros(count, np.uint8),
-            power_w=voltage_v * current_a,
-            voltage_v=voltage_v,
-            current_a=current_a,
-            mark=block.mark,
-        )
-        self._pending.append(samples)
+            log.warning("%s: the range of %#04x overflowed; %d samples count as lost", *self._about(block))
+            return Samples.empty()
+        return self._inputs[number].samples(block, number, index, ticks)
+
+    def _about(self, block: SampleFrame) -> tuple[str, int, int]:
+        return self._spec.name, block.address, len(block.shunt)
 
     def _placed(self) -> Samples:
-        """What was pending, on the controller's clock; the first time, only when it tells the true rate as well."""
-        samples = Samples.concatenate(self._pending)
-        if len(samples) < (1 if self._rate_known else 2):
+        """What all channels have come as far as, on the controller's clock; once that also tells the true rate."""
+        if len(self._latest_tick) < len(self._inputs):
+            return Samples.empty()
+        due = self._pending.time_ns <= min(self._latest_tick.values())
+        samples = self._pending.take(due)
+        first = samples.of_channel(0)
+        if not len(samples) or not (self._rate_known or len(first) > 1):
             return Samples.empty()
         if not self._rate_known:
-            ticks, count = samples.time_ns[-1] - samples.time_ns[0], samples.index[-1] - samples.index[0]
+            ticks, count = first.time_ns[-1] - first.time_ns[0], first.index[-1] - first.index[0]
             period_s = float(ticks / count) * self._clock.tick_s
             self._spec = replace(
                 self._spec, rate_hz=1.0 / period_s, shortest_window_s=SHORTEST_WINDOW_SAMPLES * period_s
             )
             self._rate_known = True
-        self._pending = []
+        self._pending = self._pending.take(~due)
+        samples = samples.take(np.argsort(samples.time_ns, kind="stable"))
         return replace(samples, time_ns=self._clock.to_controller(samples.time_ns))
 
     def _attend(self, frame: Frame, arrival_ns: int) -> None:
@@ -224,6 +214,8 @@ class InaBridge:
         code, detail = protocol.decode_error(frame.payload)
         if code == ErrorCode.OVERRUN:
             log.warning("%s lost %d samples: the serial line is too slow for it", self._spec.name, detail)
+        elif code == ErrorCode.LINE_OVERRUN:
+            log.warning("%s lost %d bytes written to it", self._spec.name, detail)
         else:
             raise _error(self._spec.name, code, detail)
 
@@ -276,13 +268,15 @@ def _error(name: str, code: int, detail: int) -> PowerError:
     return TransientError(f"{name} refused command {detail:#04x} (code {code}); reopen it")
 
 
-def _spec(name: str, sensor: Sensor, supply_v: float, shunt_standard_uncertainty: float) -> MonitorSpec:
+def _spec(name: str, inputs: Sequence[BridgeInput], total: Sequence[int] | None) -> MonitorSpec:
+    period_s = max(each.chip.period_s for each in inputs)
     return MonitorSpec(
         name=name,
-        rate_hz=1.0 / sensor.period_s,
-        channels=(sensor.channel(supply_v, shunt_standard_uncertainty),),
+        rate_hz=1.0 / period_s,
+        channels=tuple(each.channel for each in inputs),
         kind=Kind.AVERAGING,
-        aperture_s=sensor.aperture_s,
-        shortest_window_s=SHORTEST_WINDOW_SAMPLES * sensor.period_s,
+        aperture_s=max(each.chip.aperture_s for each in inputs),
+        shortest_window_s=SHORTEST_WINDOW_SAMPLES * period_s,
         mark_lines=1,
+        total=tuple(range(len(inputs)) if total is None else total),
     )

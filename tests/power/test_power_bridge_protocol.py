@@ -47,13 +47,13 @@ def test_golden_identity() -> None:
 
 
 def test_golden_configuration() -> None:
-    configuration = Configuration(0x40, 0x19, 0x399F, 16)
-    assert configuration.encode() == bytes.fromhex("40 19 9f39 10")
+    configuration = Configuration(0x40, 0x28, 0xA368, 0x9368, 0x10, 16, 290, 1)
+    assert configuration.encode() == bytes.fromhex("40 28 68a3 6893 1000 10 2201 01")
     assert Configuration.decode(configuration.encode()) == configuration
 
 
 def test_golden_samples_with_one_bus_voltage() -> None:
-    payload = bytes.fromhex("f0ffffff 0a000000 40 03 10 27 03") + bytes.fromhex("0100 0080 feff 0500 0300 0580")
+    payload = bytes.fromhex("f0ffffff 0a000000 40 03 10270000 03") + bytes.fromhex("0100 0080 feff 0500 0300 0580")
     samples = SampleFrame.decode(Frame(Type.SAMPLES, 0, payload))
     assert samples.index == 10
     assert samples.overflow
@@ -64,11 +64,21 @@ def test_golden_samples_with_one_bus_voltage() -> None:
 
 
 def test_golden_samples_with_each_bus_voltage() -> None:
-    payload = bytes.fromhex("00000000 00000000 41 00 1000 02") + bytes.fromhex("0100 0000 1000 0200 4e00 1800")
+    payload = bytes.fromhex("00000000 00000000 41 00 10000000 02") + bytes.fromhex("0100 0000 1000 0200 4e00 1800")
     samples = SampleFrame.decode(Frame(Type.SAMPLES_WITH_BUS, 0, payload))
     assert not samples.overflow
     assert samples.bus.tolist() == [0x10, 0x18]
     assert samples.ticks.tolist() == [0, 78]
+
+
+def test_golden_wide_samples() -> None:
+    payload = bytes.fromhex("00000000 00000000 41 00 00640000 02") + bytes.fromhex("010203 0000 ffffff 2300")
+    samples = SampleFrame.decode(Frame(Type.WIDE_SAMPLES, 0, payload))
+    assert samples.shunt.tolist() == [0x030201, -1]
+    assert samples.bus.tolist() == [25600] * 2
+    payload = bytes.fromhex("00000000 00000000 41 00 00640000 01") + bytes.fromhex("000080 0080 ffff07")
+    samples = SampleFrame.decode(Frame(Type.WIDE_SAMPLES_WITH_BUS, 0, payload))
+    assert (samples.shunt.tolist(), samples.bus.tolist(), samples.mark.tolist()) == ([-(2**23)], [0x07FFFF], [1])
 
 
 def test_golden_sync_and_error() -> None:
@@ -76,7 +86,7 @@ def test_golden_sync_and_error() -> None:
     assert decode_error(b"\x04\x40") == (4, 0x40)
 
 
-@pytest.mark.parametrize("payload", [b"", bytes(12), bytes(13), bytes(12) + b"\x02" + bytes(4)])
+@pytest.mark.parametrize("payload", [b"", bytes(14), bytes(15), bytes(14) + b"\x02" + bytes(4)])
 def test_samples_that_are_not_what_their_frame_promises(payload: bytes) -> None:
     with pytest.raises(Unintelligible):
         SampleFrame.decode(Frame(Type.SAMPLES, 0, payload))
@@ -84,9 +94,9 @@ def test_samples_that_are_not_what_their_frame_promises(payload: bytes) -> None:
 
 @given(st.binary(max_size=64))
 def test_a_payload_is_understood_or_refused(payload: bytes) -> None:
-    for kind in (Type.SAMPLES, Type.SAMPLES_WITH_BUS):
+    for kind in (Type.SAMPLES, Type.SAMPLES_WITH_BUS, Type.WIDE_SAMPLES, Type.WIDE_SAMPLES_WITH_BUS):
         try:
-            assert len(SampleFrame.decode(Frame(kind, 0, payload)).shunt) == payload[12]
+            assert len(SampleFrame.decode(Frame(kind, 0, payload)).shunt) == payload[14]
         except Unintelligible:
             pass
     for what in (Identity.decode, Configuration.decode, decode_sync, decode_error):

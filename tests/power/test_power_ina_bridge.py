@@ -12,6 +12,7 @@ import pytest
 
 from bench.far_end import FarEnd, Nursery
 from power import (
+    BridgeInput,
     BridgeRestarted,
     InaBridge,
     MonitorGone,
@@ -47,8 +48,9 @@ def bridge(nursery: Nursery, supply: Path) -> Iterator[Bridge]:
 
 
 def driver(far_end: FarEnd, path: str, **options: object) -> InaBridge:
-    settings: dict[str, object] = {"shunt_ohm": 0.1, "supply_v": 5.0, "wait_s": 2e-4, "clock": far_end.clock}
-    return InaBridge(path, **{**settings, **options})  # type: ignore[arg-type]
+    wiring: dict[str, object] = {"shunt_ohm": 0.1, "supply_v": 5.0}
+    only = BridgeInput(**{**wiring, **options})  # type: ignore[arg-type]
+    return InaBridge(path, only, wait_s=2e-4, clock=far_end.clock)
 
 
 def listened(far_end: FarEnd, listen: Listen, duration_s: float, **options: object) -> tuple[InaBridge, Samples]:
@@ -92,6 +94,24 @@ def test_the_bus_divisor_buys_rate(bridge: Bridge, listen: Listen) -> None:
     rarely.close()
     assert rarely.spec.rate_hz > 1.5 * with_each.spec.rate_hz
     assert samples.power_w[-1] == pytest.approx(5.0, abs=0.05)
+
+
+def test_two_sensors_are_two_channels_whose_powers_add_up(bridge: Bridge, listen: Listen) -> None:
+    far_end = bridge(sensor=["ina219@0x40", "ina228@0x45"])
+    inputs = (
+        BridgeInput(shunt_ohm=0.1, supply_v=5.0, bus_divisor=16),
+        BridgeInput(shunt_ohm=0.1, supply_v=5.0, sensor="ina228", address=0x45, name="rail", bus_divisor=16),
+    )
+    monitor = InaBridge(far_end.port(), *inputs, wait_s=2e-4, clock=far_end.clock)
+    monitor.open()
+    monitor.start()
+    samples = listen(monitor, far_end, 0.9)
+    monitor.close()
+    assert [channel.name for channel in monitor.spec.channels] == ["supply", "rail"]
+    assert (np.diff(samples.time_ns) >= 0).all()
+    whole = samples.sum_of(monitor.spec.total)
+    assert (np.diff(whole.index) == 1).all()
+    assert whole.power_w == pytest.approx(10.0, abs=0.1)  # the emulated shunts stand in one line: each sees it all
 
 
 def test_an_ina226_with_averaging(bridge: Bridge, listen: Listen) -> None:
@@ -255,10 +275,10 @@ class Script:
         os.close(self._slave)
 
 
-IDENTITY = struct.pack("<BBBIH8s", 1, 1, 0, 250_000, 1, b"HAND")
+IDENTITY = struct.pack("<BBBIH8s", 2, 1, 0, 250_000, 1, b"HAND")
 POLITE: dict[int, list[tuple[int, bytes]]] = {
     0x01: [(0x81, IDENTITY)],
-    0x02: [(0x82, bytes.fromhex("40190738 01"))],
+    0x02: [(0x82, bytes.fromhex("40 19 0738 0738 0000 01 2f00 00"))],
     0x03: [(0x83, b"")],
     0x04: [(0x84, b"")],
 }
@@ -278,13 +298,13 @@ def script() -> Iterator[Callable[[dict[int, list[tuple[int, bytes]]]], Script]]
 
 
 def of_script(script: Script) -> InaBridge:
-    return InaBridge(script.path, shunt_ohm=0.1, supply_v=5.0, wait_s=2e-3, clock=script.clock)
+    return InaBridge(script.path, BridgeInput(shunt_ohm=0.1, supply_v=5.0), wait_s=2e-3, clock=script.clock)
 
 
 @pytest.mark.parametrize(
     ("answers", "error", "words"),
     [
-        ({0x01: [(0x81, b"\x02" + IDENTITY[1:])]}, WrongDevice, "protocol version 2"),
+        ({0x01: [(0x81, b"\x01" + IDENTITY[1:])]}, WrongDevice, "protocol version 1"),
         ({0x01: [(0x81, IDENTITY[:-1])]}, WrongDevice, "no INA bridge"),
         ({0x01: [], 0x04: []}, WrongDevice, "right port"),
         ({0x02: [(0xEE, b"\x04\x40")]}, SensorFault, "0x40"),
@@ -313,10 +333,23 @@ def test_a_bridge_that_falls_silent_is_noticed(script: Callable[..., Script]) ->
 
 
 def test_a_monitor_that_was_not_opened_says_so() -> None:
-    monitor = InaBridge("/dev/ttyNONE7", shunt_ohm=0.1, supply_v=5.0)
+    monitor = InaBridge("/dev/ttyNONE7", BridgeInput(shunt_ohm=0.1, supply_v=5.0))
     with pytest.raises(MonitorSilent, match="not open"):
         monitor.read()
     with pytest.raises(MonitorSilent, match="clock"):
         _ = monitor.clock
-    with pytest.raises(ValueError, match="ina219, ina226"):
-        InaBridge("/dev/ttyNONE7", shunt_ohm=0.1, supply_v=5.0, sensor="ina3221")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [({"sensor": "ina3221"}, "ina219, ina226, ina228"), ({"address": 0x50}, "0x40 to 0x4F"), ({"bus_divisor": 0}, "255")],
+)
+def test_an_input_the_bridge_cannot_have_is_refused(settings: dict[str, object], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        BridgeInput(shunt_ohm=0.1, supply_v=5.0, **settings)  # type: ignore[arg-type]
+
+
+def test_two_sensors_at_one_address_are_refused() -> None:
+    twice = BridgeInput(shunt_ohm=0.1, supply_v=5.0)
+    with pytest.raises(ValueError, match="address of its own"):
+        InaBridge("/dev/ttyNONE7", twice, twice)

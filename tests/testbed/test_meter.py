@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from power import InaBridge, TraceIncomplete, TransientError
+from power import BridgeInput, InaBridge, TraceIncomplete, TransientError
 from testbed.errors import BenchError
 from testbed.farend import start_far_end
 from testbed.marks import Marks
@@ -41,7 +41,9 @@ def opened(supply: SupplyWriter, tmp_path: Path) -> Iterator[Open]:
                     [f"--supply={tmp_path / 'supply'}", *arguments, *(f"--fault={fault}" for fault in faults)],
                 )
             )
-            monitor = InaBridge(far_end.ready["port"], shunt_ohm=0.015, supply_v=15.0, sensor="ina226", bus_divisor=16)
+            monitor = InaBridge(
+                far_end.ready["port"], BridgeInput(shunt_ohm=0.015, supply_v=15.0, sensor="ina226", bus_divisor=16)
+            )
             return stack.enter_context(Meter(monitor, reopening_pause_s=0.0))
 
         yield meter

@@ -1,4 +1,4 @@
-"""The INA bridge, emulated: a microcontroller that streams what INA219 and INA226 sensors read of a virtual board.
+"""The INA bridge, emulated: a microcontroller that streams what INA219, INA226 and INA228 sensors read of a virtual board.
 
 Run as `python -m testbed.virtual.meters.bridge --supply FILE --supply-voltage 15 --sensor ina226@0x40
 --shunt-ohm 0.005`. It speaks the protocol of docs/reference/bridge-protocol.md on a PTY.
@@ -7,6 +7,7 @@ Run as `python -m testbed.virtual.meters.bridge --supply FILE --supply-voltage 1
 from __future__ import annotations
 
 import argparse
+import math
 import random
 import re
 import struct
@@ -23,6 +24,7 @@ from testbed.virtual.supply import SupplyReader
 
 _HISTORY_NS = 100_000_000
 _WATCHDOG = 8
+_MOST_SENSORS = 8
 
 
 class Bridge:
@@ -46,6 +48,7 @@ class Bridge:
         self._scanner = wire.CommandScanner()
         self._channels: dict[int, Channel] = {}
         self._streaming = False
+        self._set_is_old = False
         self._sequence = 0
         self._agenda = Agenda()
         actions = {"gap": self._gap, "nack": self._nack, "restart": self._restart}
@@ -111,7 +114,7 @@ class Bridge:
             wire.STOP: self._stop,
             wire.SELF_TEST: self._self_test,
         }.get(command.kind)
-        expected = 5 if command.kind == wire.CONFIGURE else 0
+        expected = 12 if command.kind == wire.CONFIGURE else 0
         if obey is None and command.kind != wire.SYNC:
             kind, payload = wire.ERROR, bytes((wire.UNKNOWN_COMMAND, command.kind))
         elif obey is None or len(command.payload) != expected:
@@ -123,26 +126,36 @@ class Bridge:
     def _identify(self, payload: bytes, time_ns: int) -> tuple[int, bytes]:
         present = sum(1 << address - 0x40 for address in self._sensors if address not in self._silent)
         ticks_per_s = 1_000_000_000 // TICK_NS
-        return 0x81, struct.pack("<BBBIH8s", 1, 1, 0, ticks_per_s, present, self._serial)
+        return 0x81, struct.pack("<BBBIH8s", 2, 1, 0, ticks_per_s, present, self._serial)
 
     def _configure(self, payload: bytes, time_ns: int) -> tuple[int, bytes]:
-        address, model, value, bus_divisor = struct.unpack("<BBHB", payload)
+        address, model, value, bus_value, range_value, divisor, interval, flagged = struct.unpack("<BBHHHBHB", payload)
         if self._streaming:
             return wire.ERROR, bytes((wire.STREAMING, wire.CONFIGURE))
-        if not 0x40 <= address <= 0x4F or model not in {chip.model for chip in CHIPS.values()} or not bus_divisor:
+        known = 0x40 <= address <= 0x4F and model in {chip.model for chip in CHIPS.values()}
+        if not known or not divisor or flagged > 1:
             return wire.ERROR, bytes((wire.MALFORMED, wire.CONFIGURE))
+        if self._set_is_old:
+            self._set_is_old = False
+            self._channels.clear()
+        if address not in self._channels and len(self._channels) == _MOST_SENSORS:
+            return wire.ERROR, bytes((wire.TOO_MANY, wire.CONFIGURE))
         if address not in self._sensors or address in self._silent:
             return wire.ERROR, bytes((wire.NO_ANSWER, address))
-        value = self._sensors[address].configure(value, time_ns)
-        self._channels[address] = Channel(self._sensors[address], bus_divisor)
-        return 0x82, struct.pack("<BBHB", address, model, value, bus_divisor)
+        sensor = self._sensors[address]
+        value = sensor.configure(value, bus_value, range_value, time_ns)
+        self._channels[address] = Channel(sensor, divisor, in_turn=payload[2:4] == payload[4:6])
+        return 0x82, payload[:2] + struct.pack("<H", value) + payload[4:]
 
     def _start(self, payload: bytes, time_ns: int) -> tuple[int, bytes]:
         if self._streaming:
             return wire.ERROR, bytes((wire.STREAMING, wire.START))
-        reading_ns = sum(channel.reading_ns for channel in self._channels.values())
-        for channel in self._channels.values():
-            channel.start(time_ns, reading_ns)
+        channels = self._channels.values()
+        round_ns = sum(channel.reading_ns for channel in channels)
+        slowest_ns = max((channel.sensor.period_ns for channel in channels), default=0.0)
+        for channel in channels:
+            stride = max(1.0, max(round_ns, slowest_ns) / (channel.sensor.period_ns or math.inf))
+            channel.start(time_ns, stride if len(channels) > 1 else math.ceil(stride))
         self._streaming = True
         self._faults.begin(time_ns, streaming=True)
         return 0x83, b""
@@ -150,6 +163,7 @@ class Bridge:
     def _stop(self, payload: bytes, time_ns: int) -> tuple[int, bytes]:
         self._stream_until(time_ns, flush=True)
         self._streaming = False
+        self._set_is_old = True
         return 0x84, b""
 
     def _self_test(self, payload: bytes, time_ns: int) -> tuple[int, bytes]:
@@ -194,13 +208,13 @@ class Bridge:
         self._sequence += self._line.post(time_ns, wire.frame(wire.ERROR, self._sequence, bytes((code, detail))))
 
 
-_SENSOR = re.compile(r"(ina219|ina226)@(0x4[0-9a-fA-F])")
+_SENSOR = re.compile(r"(ina219|ina226|ina228)@(0x4[0-9a-fA-F])")
 
 
 def _sensor(text: str) -> tuple[Chip, int]:
     match = _SENSOR.fullmatch(text)
     if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no sensor: write ina219@0x40 or ina226@0x40, addresses to 0x4F")
+        raise argparse.ArgumentTypeError(f"{text!r} is no sensor: write ina219@0x40, ina226 or ina228, addresses to 0x4F")
     return CHIPS[match[1]], int(match[2], 16)
 
 

@@ -7,16 +7,19 @@ import struct
 from bisect import bisect_left
 from dataclasses import dataclass
 
+import numpy as np
+
 from testbed.virtual.meters import bridge_frames as wire
 from testbed.virtual.meters.ina import Sensor
 
 TICK_NS = 4000
 WORD = 0xFFFF_FFFF
 _FLUSH_NS = 4_000_000
-_MOST_SAMPLES = {wire.SAMPLES: 56, wire.SAMPLES_WITH_BUS: 36}
-# What a 16 MHz ATmega328P with a 400 kHz bus and a 1 Mbaud line needs for each shunt and each bus reading it sends on.
-_SHUNT_READING_NS = 149_000
-_BUS_READING_NS = 166_000
+_HEAD_BYTES = 15
+_MOST_PAYLOAD = 240
+# What the firmware needs for each shunt and each bus reading it sends on, about: `python -m bench firmware_rates`.
+_READING_IN_TURN_NS = 149_000, 166_000
+_READING_ALONE_NS = 126_000, 580_000
 
 
 class TickClock:
@@ -50,33 +53,41 @@ class SampleFrame:
 class Channel:
     """The bridge's dealings with one sensor: which conversions it takes, and those it has not sent yet."""
 
-    def __init__(self, sensor: Sensor, bus_divisor: int) -> None:
+    def __init__(self, sensor: Sensor, bus_divisor: int, in_turn: bool) -> None:
         self.sensor = sensor
         self.answers = True
         self.lost = 0
         """samples lost since the last frame that went out"""
-        self.kind = wire.SAMPLES_WITH_BUS if bus_divisor == 1 else wire.SAMPLES
-        self.reading_ns = _SHUNT_READING_NS + _BUS_READING_NS / bus_divisor
+        wide, with_bus = sensor.chip.wide, bus_divisor == 1
+        self.kind = wire.SAMPLES + 2 * wide + with_bus
+        self._register_bytes = 3 if wide else 2
+        self._with_bus = with_bus
+        self._most_samples = (_MOST_PAYLOAD - _HEAD_BYTES) // (2 + self._register_bytes * (1 + with_bus))
+        shunt_ns, bus_ns = _READING_IN_TURN_NS if in_turn else _READING_ALONE_NS
+        self.reading_ns = shunt_ns + bus_ns / bus_divisor
         """what the microcontroller needs for one sample"""
         self._index = 0
-        self._next = 0
-        self._stride = 1
+        self._begun = 0
+        """conversions before the stream"""
+        self._rounds = 0
+        self._stride = 1.0
         self._waiting: list[tuple[int, int, bool]] = []
         """end of the conversion in ns, shunt register, whether it overflowed"""
 
-    def start(self, time_ns: int, reading_ns: float) -> None:
-        """Begin at index 0. The bridge comes back every `reading_ns`: of faster conversions it takes each n-th."""
-        self._stride = max(1, math.ceil(reading_ns / self.sensor.period_ns)) if self.sensor.period_ns else 1
-        self._next = self.sensor.conversions_by(time_ns)
-        self._index = self.lost = 0
+    def start(self, time_ns: int, stride: float) -> None:
+        """Begin at index 0. The bridge comes back every `stride` conversions; those in between it does not read."""
+        self._stride = stride
+        self._begun = self.sensor.conversions_by(time_ns)
+        self._rounds = self._index = self.lost = 0
         self._waiting.clear()
 
     def read_until(self, time_ns: int) -> None:
         """Take the conversions that end by `time_ns`."""
-        conversions = range(self._next, self.sensor.conversions_by(time_ns), self._stride)
-        if not conversions:
+        rounds = math.ceil((self.sensor.conversions_by(time_ns) - self._begun) / self._stride)
+        if rounds <= self._rounds:
             return
-        self._next = conversions[-1] + self._stride
+        conversions = self._begun + np.floor(np.arange(self._rounds, rounds) * self._stride).astype(np.int64)
+        self._rounds = rounds
         if self.answers:
             self._waiting += self.sensor.convert(conversions)
         else:
@@ -88,8 +99,8 @@ class Channel:
         cut: list[SampleFrame] = []
         while self._waiting:
             flush_ns = self._waiting[0][0] + _FLUSH_NS
-            count = min(bisect_left(self._waiting, (flush_ns,)), _MOST_SAMPLES[self.kind])
-            if count == _MOST_SAMPLES[self.kind]:
+            count = min(bisect_left(self._waiting, (flush_ns,)), self._most_samples)
+            if count == self._most_samples:
                 sent_ns = self._waiting[count - 1][0]
             elif time_ns >= flush_ns or flush:
                 sent_ns = min(flush_ns, time_ns)
@@ -103,14 +114,14 @@ class Channel:
     def _payload(self, samples: list[tuple[int, int, bool]], clock: TickClock) -> bytes:
         bus = self.sensor.bus_register()
         first = previous = clock.tick(samples[0][0])
-        words: list[int] = []
+        body = bytearray()
         for end_ns, shunt, _ in samples:
             tick = clock.tick(end_ns)
-            words += (shunt & 0xFFFF, tick - previous)
-            if self.kind == wire.SAMPLES_WITH_BUS:
-                words.append(bus)
+            body += (shunt & 0xFFFFFF).to_bytes(3, "little")[: self._register_bytes]
+            body += (tick - previous).to_bytes(2, "little")
+            if self._with_bus:
+                body += bus.to_bytes(self._register_bytes, "little")
             previous = tick
         flags = any(overflowed for _, _, overflowed in samples)
         address, index = self.sensor.address, self._index & WORD
-        head = struct.pack("<IIBBHB", first & WORD, index, address, flags, bus, len(samples))
-        return head + struct.pack(f"<{len(words)}H", *words)
+        return struct.pack("<IIBBIB", first & WORD, index, address, flags, bus, len(samples)) + body

@@ -46,7 +46,11 @@ def frame(kind: int, sequence: int, payload: bytes = b"") -> bytes:
 
 
 def configure(address: int, model: int, value: int, divisor: int, sequence: int = 2) -> bytes:
-    return frame(0x02, sequence, struct.pack("<BBHB", address, model, value, divisor))
+    return frame(0x02, sequence, configuration(address, model, value, divisor))
+
+
+def configuration(address: int, model: int, value: int, divisor: int) -> bytes:
+    return struct.pack("<BBHHHBHB", address, model, value, value, 0, divisor, 0, 0)
 
 
 START, STOP = frame(0x03, 3), frame(0x04, 4)
@@ -85,12 +89,12 @@ def samples(found: list[Frame]) -> list[Sample]:
     for one in found:
         if one.kind not in (0x10, 0x11):
             continue
-        tick, index, _, flags, bus, count = struct.unpack("<IIBBHB", one.payload[:13])
-        size, most = (6, 36) if one.kind == 0x11 else (4, 56)
+        tick, index, _, flags, bus, count = struct.unpack("<IIBBIB", one.payload[:15])
+        size, most = (6, 37) if one.kind == 0x11 else (4, 56)
         assert 1 <= count <= most
-        assert len(one.payload) == 13 + size * count
+        assert len(one.payload) == 15 + size * count
         for n in range(count):
-            words = struct.unpack_from("<hHH" if size == 6 else "<hH", one.payload, 13 + size * n)
+            words = struct.unpack_from("<hHH" if size == 6 else "<hH", one.payload, 15 + size * n)
             tick += words[1] & 0x7FFF
             taken.append(Sample(index + n, tick, words[0], words[2] if size == 6 else bus, flags))
     return taken
@@ -103,7 +107,7 @@ def test_the_crc_is_the_protocols() -> None:
 def test_identity_word_for_word(start: Start) -> None:
     bridge = start("bridge", *INA226_15V, "--sensor=ina219@0x4F", "--serial=ABC")
     heard = bridge.run(10 * MS, after=bytes.fromhex("a5 01 07 00") + struct.pack("<H", crc(b"\x01\x07\x00")))
-    body = bytes.fromhex("81 07 11 01 01 00 90d00300 0180") + b"ABC\0\0\0\0\0"
+    body = bytes.fromhex("81 07 11 02 01 00 90d00300 0180") + b"ABC\0\0\0\0\0"
     assert heard == b"\xa5" + body + struct.pack("<H", crc(body))
 
 
@@ -125,10 +129,14 @@ def test_configuration_is_read_back_from_the_chip(start: Start) -> None:
         + configure(0x40, 0x26, 0x8000, 1, 22),
     )
     assert [(reply.kind, reply.sequence, reply.payload) for reply in frames(heard)] == [
-        (0x82, 20, struct.pack("<BBHB", 0x40, 0x26, 0x4927, 1)),  # the INA226's fixed bits
-        (0x82, 21, struct.pack("<BBHB", 0x41, 0x19, 0x799F, 4)),  # the INA219's unused bit stays
-        (0x82, 22, struct.pack("<BBHB", 0x40, 0x26, 0x4127, 1)),  # reset: as after power-on
+        (0x82, 20, read_back(0x40, 0x26, 0x4927, 0x0927, 1)),  # the INA226's fixed bits
+        (0x82, 21, read_back(0x41, 0x19, 0x799F, 0x799F, 4)),  # the INA219's unused bit stays
+        (0x82, 22, read_back(0x40, 0x26, 0x4127, 0x8000, 1)),  # reset: as after power-on
     ]
+
+
+def read_back(address: int, model: int, value: int, asked: int, divisor: int) -> bytes:
+    return struct.pack("<BBHHHBHB", address, model, value, asked, 0, divisor, 0, 0)
 
 
 def test_what_cannot_be_done_is_refused_by_its_code(start: Start) -> None:
@@ -151,7 +159,7 @@ def test_what_cannot_be_done_is_refused_by_its_code(start: Start) -> None:
     assert [(reply.kind, reply.payload[:2]) for reply in heard if reply.kind > 0x20] == [
         (0xEE, b"\x03\x03"),
         (0xEE, b"\x03\x02"),
-        (0x81, b"\x01\x01"),
+        (0x81, b"\x02\x01"),
     ]
 
 
@@ -181,7 +189,7 @@ def test_a_steady_current_word_for_word(start: Start, supply: SupplyWriter) -> N
     # Pairs take 280 us, reading and sending one takes the bridge 315 us: it takes every other.
     first = heard[0]
     assert (first.kind, first.sequence) == (0x11, 0)
-    assert first.payload == struct.pack("<IIBBHB", 35, 0, 0x40, 0, 12000, 8) + b"".join(
+    assert first.payload == struct.pack("<IIBBIB", 35, 0, 0x40, 0, 12000, 8) + b"".join(
         struct.pack("<hHH", 2000, 0 if n == 0 else 140, 12000) for n in range(8)
     )
     taken = samples(heard)
@@ -201,13 +209,31 @@ def test_a_frame_comes_4_ms_after_its_first_sample(start: Start, supply: SupplyW
     assert len(frames(bridge.run(due_ns))) == 1
 
 
+def test_sensors_are_read_in_rounds_and_only_those_of_the_latest_set(start: Start, supply: SupplyWriter) -> None:
+    supply.set(0, 15.0)
+    bridge = start("bridge", *INA226_15V, "--sensor=ina219@0x41", "--sensor=ina228@0x42")
+    wide = struct.pack("<BBHHHBHB", 0x42, 0x28, 0xB000, 0xB000, 0, 1, 28, 0)
+    both = configure(0x40, 0x26, FASTEST_226, 1) + configure(0x41, 0x19, TWELVE_BITS_219, 1) + frame(0x02, 9, wide)
+    bridge.run(0, after=both + START)
+    heard = [one for one in frames(bridge.run(100 * MS, after=b"")) if one.kind < 0x20]
+    counts = {address: [one for one in heard if one.payload[8] == address] for address in (0x40, 0x41, 0x42)}
+    last = {address: struct.unpack("<II", ones[-1].payload[:8]) for address, ones in counts.items()}
+    assert max(index for _, index in last.values()) - min(index for _, index in last.values()) <= 4
+    assert {one.kind for one in counts[0x42]} == {0x13}
+    shunt = int.from_bytes(counts[0x42][0].payload[15:18], "little", signed=True)
+    assert shunt == 16000  # 5 mV of 312.5 nV
+    bridge.run(110 * MS, after=STOP)
+    bridge.run(120 * MS, after=configure(0x41, 0x19, TWELVE_BITS_219, 1) + START)
+    assert {one.payload[8] for one in frames(bridge.run(200 * MS)) if one.kind < 0x20} == {0x41}
+
+
 def test_full_frames_of_shunt_readings(start: Start, supply: SupplyWriter) -> None:
     supply.set(0, 15.0)
     # A converter 40 % fast: 84 us, faster than the bridge's 150.66 us; every other one.
     bridge = start("bridge", *INA226_15V[:3], "--conversion-error=-0.4", *PERFECT[2:], "--noise-steps=0")
     bridge.run(0, after=configure(0x40, 0x26, SHUNT_ONLY_226, 100) + START)
     heard = [one for one in frames(bridge.run(200 * MS)) if one.kind == 0x10]
-    assert {one.payload[12] for one in heard} == {24}  # 4 ms of 168 us
+    assert {one.payload[14] for one in heard} == {24}  # 4 ms of 168 us
     assert {sample.bus for sample in samples(heard)} == {12000}
 
 
