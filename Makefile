@@ -1,13 +1,14 @@
 # make demo   a whole energy experiment on the virtual bench
 # make test   every test
 # make bench  the figures, as a table and bench.json
+# make firmware | flash PORT=/dev/ttyUSB0   the INA bridge's microcontroller
 
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 RUN := runs
 
-.PHONY: demo test bench check lint types contracts lock clean
+.PHONY: demo test bench check lint types contracts lock clean firmware emulator flash
 
 demo: $(VENV)/.run
 	$(BIN)/testbed run examples/suites/autoscale-demo.yaml --bench examples/benches/virtual-jetson.yaml --out $(RUN)
@@ -17,6 +18,16 @@ test: $(VENV)/.develop
 
 bench: $(VENV)/.develop
 	$(BIN)/python -m bench
+
+firmware: $(VENV)/.run $(VENV)/.avr
+	@$(MAKE) --no-print-directory -C firmware $@
+
+emulator: firmware $(VENV)/.simavr
+	@$(MAKE) --no-print-directory -C firmware $@
+
+flash: firmware
+	@command -v avrdude >/dev/null || { $(call INSTALL,avrdude); }
+	@$(MAKE) --no-print-directory -C firmware $@
 
 check: lint types contracts
 
@@ -41,6 +52,20 @@ lock: $(VENV)/.develop
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
 
+# Debian packages: installed as root, else named.
+INSTALL = [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq --no-install-recommends $(1) >/dev/null || \
+	{ echo "This needs $(1); install it with: sudo apt-get install $(1)" >&2; exit 1; }
+
+$(VENV)/.avr: | $(BIN)/pip
+	@command -v avr-gcc >/dev/null && [ -f /usr/lib/avr/include/avr/io.h ] || { $(call INSTALL,gcc-avr avr-libc binutils-avr); }
+	@touch $@
+
+# libsimavr is GPL-3: it is in the emulator, a program of its own, and in nothing else.
+$(VENV)/.simavr: | $(BIN)/pip
+	@pkg-config --exists simavr 2>/dev/null && command -v cc >/dev/null || \
+		{ $(call INSTALL,libsimavr-dev libelf-dev pkg-config gcc libc6-dev); }
+	@touch $@
+
 $(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' || \
 		{ echo "This needs Python 3.10, 3.11 or 3.12; name one with: make PYTHON=python3.12 ..." >&2; exit 1; }
@@ -54,9 +79,11 @@ $(VENV)/.run: requirements.lock pyproject.toml | $(BIN)/pip
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
-# The agent is tested over a real SSH server; without root the test skips and says so.
+# The agent is tested over a real SSH server, the driver against the real firmware; what cannot be installed without
+# root its tests skip, and say so.
 $(VENV)/.develop: requirements-dev.lock $(VENV)/.run
 	@command -v sshd >/dev/null || [ -x /usr/sbin/sshd ] || [ "$$(id -u)" != 0 ] || \
 		{ apt-get update -qq && apt-get install -y -qq openssh-server >/dev/null; }
+	@[ "$$(id -u)" != 0 ] || $(MAKE) --no-print-directory $(VENV)/.avr $(VENV)/.simavr
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.lock
 	@touch $@

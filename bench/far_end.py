@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import IO, Any
 
 WALK_NS, GLANCE_NS = 500_000, 20_000
+ENDS_S = 10.0
 
 
 def given(options: Mapping[str, object]) -> list[str]:
@@ -58,8 +59,8 @@ class FarEnd:
     answer every look at it lets the world walk on; once the owner lets time pass by `advance`, only a glance goes by.
     """
 
-    def __init__(self, commands: IO[str], answers: IO[str]) -> None:
-        self._commands, self._answers = commands, answers
+    def __init__(self, commands: IO[str], answers: IO[str], process: subprocess.Popen[bytes] | None = None) -> None:
+        self._commands, self._answers, self._process = commands, answers, process
         self.now_ns = 0
         """the world's time, and the controller's"""
         self.walks = True
@@ -71,6 +72,8 @@ class FarEnd:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._commands.close()
         self._answers.close()
+        if self._process is not None:
+            self._process.wait(ENDS_S)
 
     def port(self) -> str:
         """The serial port to open; waits for the program to be ready."""

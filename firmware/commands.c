@@ -98,19 +98,19 @@ static void drop(uint8_t bytes) {
 }
 
 // Carry out the command at the front, if it is all there. What is none is dropped.
-static void consider(void) {
+static bool consider(void) {
     while (held_bytes) {
         if (held[0] != WIRE_START) {
             drop(1);
             continue;
         }
-        if (held_bytes < WIRE_HEAD_BYTES) return;
+        if (held_bytes < WIRE_HEAD_BYTES) return false;
         uint8_t end = WIRE_HEAD_BYTES + held[LENGTH];
         if (held[LENGTH] > WIRE_MOST_COMMAND_PAYLOAD) {
             drop(1);
             continue;
         }
-        if (held_bytes < end + CRC_BYTES) return;
+        if (held_bytes < end + CRC_BYTES) return false;
         uint16_t crc = 0;
         for (uint8_t i = TYPE; i < end; i++) crc = uart_crc(crc, held[i]);
         if (held[end] != (uint8_t)crc || held[end + 1] != crc >> 8) {
@@ -120,21 +120,20 @@ static void consider(void) {
         // When a sync came is known only if nothing came behind it.
         if (held[TYPE] != WIRE_SYNC || held_bytes == end + CRC_BYTES) obey();
         drop(end + CRC_BYTES);
-        return;
+        return true;
     }
+    return false;
 }
 
 void commands_step(void) {
     uint8_t byte;
     uint16_t came;
-    if (!frames_can_reply()) return;
+    if (!frames_can_reply() || consider()) return;
     if (uart_read(&byte, &came)) {
         held[held_bytes++] = byte;
         heard = ticks_at(ticks_now(), came);
-        consider();
     } else if (held_bytes && ticks_now() - heard > QUIET_TICKS) {
         drop(1);
-        consider();
     }
 }
 

@@ -21,6 +21,7 @@
 #define DOR 0x08
 #define U2X 0x02
 #define RXCIE 0x80
+#define RXEN 0x10
 #define UDRIE 0x20
 #define BITS 10
 #define HELD 3      // two in the buffer, one in the shift register
@@ -92,6 +93,7 @@ static uint8_t data_read(avr_t *avr, avr_io_addr_t address, void *parameter) {
 
 void line_arrived(struct line *line, uint8_t byte) {
     avr_t *avr = line->avr;
+    if (!(avr->data[UCSRB] & RXEN)) return;
     if (line->held_bytes == HELD) {
         line->held_bytes--;     // the one in the shift register is overwritten
         avr->data[UCSRA] |= DOR;
