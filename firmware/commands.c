@@ -12,6 +12,7 @@
 #define FIRMWARE_MAJOR 1
 #define FIRMWARE_MINOR 0
 #define CRC_BYTES 2
+#define AT_ONCE 8
 #define QUIET_TICKS (10 * TICKS_PER_MS)     // an unfinished frame is none after so long
 
 enum { TYPE = 1, SEQUENCE, LENGTH, PAYLOAD };
@@ -129,11 +130,14 @@ void commands_step(void) {
     uint8_t byte;
     uint16_t came;
     if (!frames_can_reply() || consider()) return;
-    if (uart_read(&byte, &came)) {
+    for (uint8_t i = 0; i < AT_ONCE; i++) {
+        if (!uart_read(&byte, &came)) {
+            if (held_bytes && ticks_now() - heard > QUIET_TICKS) drop(1);
+            return;
+        }
         held[held_bytes++] = byte;
         heard = ticks_at(ticks_now(), came);
-    } else if (held_bytes && ticks_now() - heard > QUIET_TICKS) {
-        drop(1);
+        if (consider()) return;
     }
 }
 

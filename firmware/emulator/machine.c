@@ -27,6 +27,7 @@ static const uint8_t jump_to_itself[] = {0xFF, 0xCF};
 struct machine {
     avr_io_t io;    // for its reset
     const struct options *options;
+    int64_t began_ns;
     struct world world;
     struct supply *supply;
     struct sensor sensors[16];
@@ -82,7 +83,7 @@ struct machine *machine_build(const struct options *asked, int64_t begins_ns) {
     *options = *asked;
     qsort(options->faults, (size_t)options->fault_count, sizeof options->faults[0], by_time);
     machine->options = options;
-    machine->world.begins_ns = begins_ns;
+    machine->began_ns = machine->world.begins_ns = begins_ns;
     world_drift(&machine->world, 0, options->drift_ppm);
     if (options->events) events_open(options->events, &machine->world);
     machine->supply = supply_open(options->supply);
@@ -172,13 +173,13 @@ static void happen(struct machine *machine, const struct fault *fault) {
 static uint64_t next_fault(const struct machine *machine) {
     const struct options *options = machine->options;
     if (machine->faults_done == options->fault_count) return UINT64_MAX;
-    return world_cycle(&machine->world, machine->options->faults[machine->faults_done].after_ns + machine->world.begins_ns);
+    return world_cycle(&machine->world, options->faults[machine->faults_done].after_ns + machine->began_ns);
 }
 
 static uint64_t next_mark(const struct machine *machine) {
     const struct options *options = machine->options;
     if (machine->marks_done == options->mark_count) return UINT64_MAX;
-    return world_cycle(&machine->world, options->marks_ns[machine->marks_done] + machine->world.begins_ns);
+    return world_cycle(&machine->world, options->marks_ns[machine->marks_done] + machine->began_ns);
 }
 
 static uint64_t next_byte(const struct machine *machine) {

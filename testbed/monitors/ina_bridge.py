@@ -1,4 +1,4 @@
-"""`kind: ina-bridge`: an INA219 or INA226 in the supply line, read by a microcontroller on a serial port."""
+"""`kind: ina-bridge`: an INA219, INA226 or INA228 in the supply line, read by a microcontroller on a serial port."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from power import InaBridge, ina_sensor
+from power import BridgeInput, InaBridge, ina_sensor
 from power.probes import probe_bridge
 from testbed.config.plugins import Attached, BoardSettings, MonitorSettings, Program
 from testbed.config.quantities import Ohms, Seconds, Volts
 from testbed.monitors.shunt import shunt_problems
+
+EMULATED, FIRMWARE = "emulated", "emulated-firmware"
 
 
 class InaBridgeMonitor(MonitorSettings):
@@ -21,8 +23,11 @@ class InaBridgeMonitor(MonitorSettings):
 
     kind: Literal["ina-bridge"]
     port: str = Field(min_length=1)
-    """a serial port, or "emulated" for an emulator at the far end of a pseudo-terminal"""
-    sensor: Literal["ina219", "ina226"]
+    """a serial port; "emulated" for an emulator at the far end of a pseudo-terminal; "emulated-firmware" for one that
+    runs the bridge's real firmware"""
+    baud: Literal[500_000, 1_000_000] = 1_000_000
+    """what the firmware was built for"""
+    sensor: Literal["ina219", "ina226", "ina228"]
     address: int = Field(default=0x40, ge=0x40, le=0x4F)
     shunt_ohm: Ohms = Field(gt=0)
     shunt_tolerance: float = Field(default=0.01, gt=0, le=0.1)
@@ -44,7 +49,7 @@ class InaBridgeMonitor(MonitorSettings):
 
     @property
     def emulated(self) -> bool:
-        return self.port == "emulated"
+        return self.port in (EMULATED, FIRMWARE)
 
     @classmethod
     def answers_at(cls, port: str) -> Attached | None:
@@ -65,7 +70,7 @@ class InaBridgeMonitor(MonitorSettings):
                 "supply_voltage_v": "5.1 V",
             },
             {
-                "sensor": "ina219 or ina226: read it off the chip",
+                "sensor": "ina219, ina226 or ina228: read it off the chip",
                 "shunt_ohm": "as printed on the resistor (R100 is 100 mOhm)",
                 "supply_voltage_v": "what the board is fed with",
             },
@@ -78,15 +83,18 @@ class InaBridgeMonitor(MonitorSettings):
     def _at(self, port: str) -> InaBridge:
         return InaBridge(
             port,
-            shunt_ohm=self.shunt_ohm,
-            supply_v=self.supply_voltage_v,
-            sensor=self.sensor,
-            address=self.address,
-            shunt_standard_uncertainty=self.shunt_tolerance / 3**0.5,
-            range_v=self.range_v,
-            conversion_s=self.conversion_s,
-            averages=self.averages,
-            bus_divisor=self.bus_divisor,
+            BridgeInput(
+                shunt_ohm=self.shunt_ohm,
+                supply_v=self.supply_voltage_v,
+                sensor=self.sensor,
+                address=self.address,
+                shunt_standard_uncertainty=self.shunt_tolerance / 3**0.5,
+                range_v=self.range_v,
+                conversion_s=self.conversion_s,
+                averages=self.averages,
+                bus_divisor=self.bus_divisor,
+            ),
+            baud=self.baud,
         )
 
     def far_end(self, supply: Path, supply_voltage_v: float, seed: int) -> Program | None:
@@ -104,12 +112,17 @@ class InaBridgeMonitor(MonitorSettings):
             "offset-v": rng.uniform(-1, 1) * model.shunt_offset_limit_v,
             "bus-gain-error": rng.uniform(-1, 1) * model.gain_limit,
             "drift-ppm": rng.uniform(-50, 50),
-            "clock-offset-s": rng.uniform(0, 1000),
-            "serial": f"V{seed % 10**7}",
             "seed": seed,
         }
-        return Program("testbed.virtual.meters.bridge", tuple(f"--{key}={value}" for key, value in arguments.items()))
+        if self.port == FIRMWARE:
+            return Program("testbed.virtual.meters.bridge_firmware", _given(arguments))
+        arguments |= {"clock-offset-s": rng.uniform(0, 1000), "serial": f"V{seed % 10**7}"}
+        return Program("testbed.virtual.meters.bridge", _given(arguments))
 
     def wiring_problems(self, board: BoardSettings) -> list[str]:
         range_v = self.range_v or max(ina_sensor.MODELS[self.sensor].ranges_v)
         return shunt_problems(board, self.sensor, self.supply_voltage_v, self.shunt_ohm, range_v)
+
+
+def _given(arguments: Mapping[str, object]) -> tuple[str, ...]:
+    return tuple(f"--{key}={value}" for key, value in arguments.items())
