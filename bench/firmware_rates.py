@@ -1,6 +1,6 @@
 """What the bridge's firmware carries, in emulated time: `python -m bench firmware_rates`.
 
-The firmware runs in its emulator, whose I2C and UART take the time they take; what is counted is conversions, each once.
+The firmware runs in its emulator, whose I2C and UART take the time they take. Conversions are counted, each once.
 """
 
 from __future__ import annotations

@@ -129,7 +129,7 @@ static bool consider(void) {
 void commands_step(void) {
     uint8_t byte;
     uint16_t came;
-    if (!frames_can_reply() || consider()) return;
+    if (!frames_can_reply() || (held_bytes && consider())) return;
     for (uint8_t i = 0; i < AT_ONCE; i++) {
         if (!uart_read(&byte, &came)) {
             if (held_bytes && ticks_now() - heard > QUIET_TICKS) drop(1);

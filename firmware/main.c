@@ -12,8 +12,6 @@
 #include "uart.h"
 #include "wire.h"
 
-#define SENSOR_STEPS 6  // for one of the commands': they wait in a ring, the bus stands still
-
 // The cause of the reset, and the watchdog off before it strikes again.
 static uint8_t reset_cause __attribute__((section(".noinit")));
 
@@ -47,7 +45,7 @@ int main(void) {
     for (;;) {
         wdt_reset();
         commands_step();
-        for (uint8_t i = 0; i < SENSOR_STEPS; i++) sensors_step();
+        sensors_step();
         uint8_t lost = uart_lost();
         if (lost) frames_report(WIRE_ERROR_LINE_OVERRUN, lost);
         if (!sensors_streaming()) rest();

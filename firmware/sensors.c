@@ -12,7 +12,7 @@
 #define FIRST_ADDRESS 0x40
 #define ADDRESSES 16
 #define ATTEMPTS 3
-#define LOOKS 4
+#define LOOKS 2
 
 // Where things are in a configuration.
 enum { ADDRESS, MODEL, REGISTER, BUS_REGISTER = 4, RANGE = 6, DIVISOR = 8, INTERVAL, FLAGGED = 11 };
@@ -168,7 +168,7 @@ static void begin_round(void) {
 }
 
 static void end_turn(struct sensor *sensor) {
-    if (sensor->round_done) return;
+    if (count == 1 || sensor->round_done) return;   // one alone waits for nobody
     sensor->round_done = true;
     if (--round_left == 0) begin_round();
 }
@@ -364,13 +364,16 @@ static bool ask_next(uint32_t now) {
 void sensors_step(void) {
     if (!streaming) return;
     struct sensor *sensor = asked;
-    enum twi_state how = sensor ? twi_state() : TWI_DONE;
-    if (how == TWI_BUSY) return;
-    uint32_t now = ticks_now();
+    uint32_t now;
     if (sensor) {
+        enum twi_state how = twi_state();
+        if (how == TWI_BUSY) return;
+        now = ticks_now();
         if (how == TWI_DONE) answered(sensor, now);
         else failed(sensor, how);
         asked = NULL;
+    } else {
+        now = ticks_now();
     }
     // A reading is stored while the bus works on: for that the next one may be waited for a little.
     uint8_t looks = complete ? LOOKS : 1;

@@ -1,8 +1,9 @@
-"""`python firmware/wire_header.py > wire.h`: the wire protocol's constants for the firmware, from power.bridge_protocol."""
+"""`python firmware/wire_header.py > wire.h`: the wire protocol's constants for C, from power.bridge_protocol."""
 
 from __future__ import annotations
 
 import binascii
+import sys
 from collections.abc import Iterator
 
 from power import bridge_protocol as protocol
@@ -37,4 +38,4 @@ def lines() -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    print("\n".join(lines()))
+    sys.stdout.writelines(f"{line}\n" for line in lines())

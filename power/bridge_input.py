@@ -17,7 +17,7 @@ SHUNT_TOLERANCE = 0.01
 SLOWEST = 1.1
 """how much longer than nominal a conversion may take: the sensors' datasheets"""
 FLAGGED_FROM_S = 0.8e-3
-"""a round of conversions as long is awaited by the ready flag; of shorter ones looking at it costs more than it gains"""
+"""a round of conversions as long is awaited by the ready flag; with shorter ones looking costs more than it gains"""
 MOST_INTERVAL = 0xFFFF
 
 
@@ -28,7 +28,7 @@ class BridgeInput:
     `shunt_standard_uncertainty` is relative. `supply_v` is the nominal voltage at the sensor: it only turns the
     current's offset and step into watts. `range_v`, `conversion_s` and `averages` must be values of the chip; by
     default its widest range and its fastest conversion. The bus voltage comes with every `bus_divisor`-th sample: up
-    to 3 the chip converts it in turn with the shunt, from 4 on the shunt alone but for one conversion now and then.
+    to 5 the chip converts it in turn with the shunt, from 6 on the shunt alone but for one conversion now and then.
     """
 
     shunt_ohm: float

@@ -247,7 +247,7 @@ def _unsigned(register: NDArray[np.uint8]) -> NDArray[np.int32]:
 
 def _signed(register: NDArray[np.uint8]) -> NDArray[np.int32]:
     number, half = _unsigned(register), np.int32(1 << 8 * register.shape[1] - 1)
-    return (number ^ half) - half
+    return np.asarray((number ^ half) - half, np.int32)
 
 
 def _unpack(layout: struct.Struct, payload: bytes) -> tuple[Any, ...]:

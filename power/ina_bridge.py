@@ -1,4 +1,4 @@
-"""The INA bridge: INA219, INA226 and INA228 current sensors that a microcontroller reads and streams over a serial line."""
+"""The INA bridge: INA219, INA226 and INA228 current sensors that a microcontroller reads and streams."""
 
 from __future__ import annotations
 

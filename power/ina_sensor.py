@@ -75,8 +75,8 @@ INA228 = SensorModel(
 )
 MODELS: Mapping[str, SensorModel] = {model.name: model for model in (INA219, INA226, INA228)}
 
-ALONE_FROM = 4
-"""from this bus divisor on the shunt is converted alone, and the chip switched over for a bus voltage"""
+ALONE_FROM = 6
+"""from this bus divisor on the shunt is converted alone, and the chip switched over for a bus voltage: it then pays"""
 _SHUNT, _BUS, _BOTH = 0b01, 0b10, 0b11
 """what a mode converts: bits of the INA219's and the INA226's mode field, whose bit 2 makes it continuous"""
 _CONTINUOUS = 0b100

@@ -51,8 +51,8 @@ class Samples:
     def __len__(self) -> int:
         return len(self.index)
 
-    def take(self, which: slice | NDArray[np.bool_]) -> Samples:
-        """The samples a slice or a mask picks."""
+    def take(self, which: slice | NDArray[np.bool_] | NDArray[np.intp]) -> Samples:
+        """The samples a slice, a mask or a list of places picks."""
         columns: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
         taken: dict[str, Any] = {name: None if column is None else column[which] for name, column in columns.items()}
         return Samples(**taken)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from testbed.config.plugins import BoardSettings
 from testbed.farend import FarEndError, start_far_end
 from testbed.marks import Marks
 from testbed.meter import Meter
@@ -41,7 +40,8 @@ def test_energy_between_marks_is_what_was_drawn(folder: Path, tmp_path: Path) ->
             assert far_end.ready["device"] == "ina-bridge firmware"
             driver = monitor.build(None, far_end.ready)  # type: ignore[arg-type]
             with Meter(driver, reopening_pause_s=0.0) as meter:
-                start_ns = time.monotonic_ns() + 400_000_000
+                meter.settle(time.monotonic_ns())
+                start_ns = time.monotonic_ns() + 100_000_000
                 end_ns = start_ns + round(LENGTH_S * 1e9)
                 supply.set_many([(start_ns, BUSY_W, 0.0), (end_ns, IDLE_W, 0.0)])
                 energy = meter.energy(Marks(start_ns, end_ns, 20e-6), guard_s=0.05, busy_s=LENGTH_S)

@@ -75,7 +75,9 @@ CASES = {
     "ina219, bus voltage every third": an_input(bus_divisor=3),
     "ina219, 12 bits, by the ready flag": an_input(conversion_s=532e-6),
     "ina226": an_input(sensor="ina226"),
-    "ina226, averaged, shunt alone, by the flag": an_input(sensor="ina226", conversion_s=332e-6, averages=4, bus_divisor=4),
+    "ina226, averaged, shunt alone, by the flag": an_input(
+        sensor="ina226", conversion_s=332e-6, averages=4, bus_divisor=6
+    ),
     "ina228": an_input(sensor="ina228", conversion_s=84e-6),
     "ina228, narrow, shunt alone": an_input(sensor="ina228", range_v=0.04096, bus_divisor=8, shunt_ohm=0.02),
 }
@@ -88,8 +90,12 @@ def test_every_sample_is_a_conversion_of_its_own(emulate: Emulate, log: Log, cas
     if cleared_by == "bus" and chosen.sensor != "ina219":
         pytest.skip("only the INA219's datasheet is of two minds")
     far_end = emulate(
-        sensor=f"{chosen.sensor}@0x40", shunt_ohm=chosen.shunt_ohm, noise_steps=2, conversion_error=0.03,
-        drift_ppm=400, ready_cleared_by=cleared_by,
+        sensor=f"{chosen.sensor}@0x40",
+        shunt_ohm=chosen.shunt_ohm,
+        noise_steps=2,
+        conversion_error=0.03,
+        drift_ppm=400,
+        ready_cleared_by=cleared_by,
     )
     monitor, samples = recorded(far_end, 0.8, chosen)
     happened = log()
@@ -194,9 +200,7 @@ def test_a_trouble_on_the_bus_that_passes_costs_no_more_than_its_time(emulate: E
         ("unplug@0.5", MonitorGone, "gone"),
     ],
 )
-def test_what_happens_at_the_bridge_is_told(
-    emulate: Emulate, fault: str, error: type[PowerError], words: str
-) -> None:
+def test_what_happens_at_the_bridge_is_told(emulate: Emulate, fault: str, error: type[PowerError], words: str) -> None:
     with pytest.raises(error, match=words):
         recorded(emulate(fault=fault), 1.5, an_input(bus_divisor=16))
 

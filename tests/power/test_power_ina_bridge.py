@@ -342,7 +342,11 @@ def test_a_monitor_that_was_not_opened_says_so() -> None:
 
 @pytest.mark.parametrize(
     ("settings", "words"),
-    [({"sensor": "ina3221"}, "ina219, ina226, ina228"), ({"address": 0x50}, "0x40 to 0x4F"), ({"bus_divisor": 0}, "255")],
+    [
+        ({"sensor": "ina3221"}, "ina219, ina226, ina228"),
+        ({"address": 0x50}, "0x40 to 0x4F"),
+        ({"bus_divisor": 0}, "255"),
+    ],
 )
 def test_an_input_the_bridge_cannot_have_is_refused(settings: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=words):

@@ -34,10 +34,10 @@ def test_golden_registers(chosen: Sensor, register: int) -> None:
         (INA228, 0.04096, 50e-6, (0xA000, 0x9000, 0x10)),
     ],
 )
-def test_from_a_bus_divisor_of_4_on_the_shunt_is_converted_alone(
+def test_from_a_bus_divisor_of_6_on_the_shunt_is_converted_alone(
     model: SensorModel, range_v: float, conversion_s: float, registers: tuple[int, int, int]
 ) -> None:
-    in_turn, alone = (Sensor(model, 0.1, range_v, conversion_s, 1, divisor) for divisor in (3, 4))
+    in_turn, alone = (Sensor(model, 0.1, range_v, conversion_s, 1, divisor) for divisor in (5, 6))
     assert in_turn.register == in_turn.bus_register
     assert in_turn.period_s == pytest.approx(2 * conversion_s)
     assert (alone.register, alone.bus_register, alone.range_register) == registers

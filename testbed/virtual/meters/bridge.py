@@ -1,4 +1,4 @@
-"""The INA bridge, emulated: a microcontroller that streams what INA219, INA226 and INA228 sensors read of a virtual board.
+"""The INA bridge, emulated: a microcontroller that streams what INA219, INA226, INA228 sensors read of a virtual board.
 
 Run as `python -m testbed.virtual.meters.bridge --supply FILE --supply-voltage 15 --sensor ina226@0x40
 --shunt-ohm 0.005`. It speaks the protocol of docs/reference/bridge-protocol.md on a PTY.
@@ -129,7 +129,7 @@ class Bridge:
         return 0x81, struct.pack("<BBBIH8s", 2, 1, 0, ticks_per_s, present, self._serial)
 
     def _configure(self, payload: bytes, time_ns: int) -> tuple[int, bytes]:
-        address, model, value, bus_value, range_value, divisor, interval, flagged = struct.unpack("<BBHHHBHB", payload)
+        address, model, value, bus_value, range_value, divisor, _, flagged = struct.unpack("<BBHHHBHB", payload)
         if self._streaming:
             return wire.ERROR, bytes((wire.STREAMING, wire.CONFIGURE))
         known = 0x40 <= address <= 0x4F and model in {chip.model for chip in CHIPS.values()}
@@ -214,7 +214,9 @@ _SENSOR = re.compile(r"(ina219|ina226|ina228)@(0x4[0-9a-fA-F])")
 def _sensor(text: str) -> tuple[Chip, int]:
     match = _SENSOR.fullmatch(text)
     if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no sensor: write ina219@0x40, ina226 or ina228, addresses to 0x4F")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no sensor: write ina219@0x40, ina226 or ina228, addresses to 0x4F"
+        )
     return CHIPS[match[1]], int(match[2], 16)
 
 

@@ -19,7 +19,7 @@ _HEAD_BYTES = 15
 _MOST_PAYLOAD = 240
 # What the firmware needs for each shunt and each bus reading it sends on, about: `python -m bench firmware_rates`.
 _READING_IN_TURN_NS = 149_000, 166_000
-_READING_ALONE_NS = 126_000, 580_000
+_READING_ALONE_NS = 132_000, 570_000
 
 
 class TickClock:

@@ -1,4 +1,4 @@
-"""Register models of the INA219, INA226 and INA228, and a sensor that converts a virtual board's current with one of them.
+"""Register models of the INA219, INA226 and INA228, and a sensor that converts a virtual board's current with one.
 
 Figures are the datasheets': Texas Instruments SBOS448G (INA219), SBOS547B (INA226) and SBOSA20 (INA228).
 """

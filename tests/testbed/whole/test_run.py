@@ -45,9 +45,7 @@ def test_the_calibration_that_corrected_the_readings_is_on_record(finished: Comm
 def test_a_finished_trial_can_be_cut_again_from_its_trace(finished: CommandLine) -> None:
     """Same samples, same marks, same energy: nothing went into the figure that is not on record."""
     run = Run.read(finished.run_folder())
-    nominal = InaBridge(
-        "unopened", BridgeInput(shunt_ohm=0.015, supply_v=15.0, sensor="ina226", bus_divisor=16)
-    ).spec
+    nominal = InaBridge("unopened", BridgeInput(shunt_ohm=0.015, supply_v=15.0, sensor="ina226", bus_divisor=16)).spec
     spec = replace(nominal, shortest_window_s=0.0)  # the run knew the true rate, and what was long enough for it
     guard_s = run.header.suite["guard_s"]
     trial = next(t for t in run.trials if t.kind == "trial" and t.action.target == "cpu" and t.energy)
