@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.far_end import FarEnd, Nursery
-from power import Corrected, Correction, InaBridge, MonsoonLvpm, PowerMonitor, Samples, Specimen
+from power import BridgeInput, Corrected, Correction, InaBridge, MonsoonLvpm, PowerMonitor, Samples, Specimen
 
 Listen = Callable[[PowerMonitor, FarEnd, float], Samples]
 KNOWN = Correction(gain=0.05, gain_standard_uncertainty=0.002, offset_w=0.5, offset_standard_uncertainty_w=0.001)
@@ -31,7 +31,10 @@ def heard(nursery: Nursery, supply: Path, listen: Listen) -> Callable[[str], tup
         wrong = {"gain-error": KNOWN.gain, "offset-v": KNOWN.offset_w / 5.0 * 0.02 / (1 + KNOWN.gain)}
         with nursery.meter("bridge", {**wiring, **wrong, "noise-steps": 0.0}) as far_end:
             bridge = InaBridge(
-                far_end.port(), shunt_ohm=0.02, supply_v=5.0, sensor="ina226", wait_s=2e-4, clock=far_end.clock
+                far_end.port(),
+                BridgeInput(shunt_ohm=0.02, supply_v=5.0, sensor="ina226"),
+                wait_s=2e-4,
+                clock=far_end.clock,
             )
             monitor = Corrected(bridge, lift_off("RIGHT"))
             before = monitor.spec

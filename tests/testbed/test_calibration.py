@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from power import InaBridge
+from power import BridgeInput, InaBridge
 from testbed.calibration import CalibrationRecord, Calibrations, Conditions, records_of, settings_of, store
 from testbed.cli.person import Person
 from testbed.config.plugins import MonitorSettings
@@ -33,7 +33,7 @@ def bridge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InaBridge]:
     SupplyWriter(supply).close()
     wiring = ["--supply-voltage=5", "--sensor=ina226@0x40", "--shunt-ohm=0.02", "--serial=B7"]
     with start_far_end("testbed.virtual.meters.bridge", [f"--supply={supply}", *wiring]) as far_end:
-        monitor = InaBridge(far_end.ready["port"], shunt_ohm=0.02, supply_v=5.0, sensor="ina226")
+        monitor = InaBridge(far_end.ready["port"], BridgeInput(shunt_ohm=0.02, supply_v=5.0, sensor="ina226"))
         monitor.open()
         yield monitor
         monitor.close()
