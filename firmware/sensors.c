@@ -51,7 +51,6 @@ struct sensor {
     uint32_t limit;         // beyond the range is a shunt reading as large
     struct reading reading; // the latest
     uint16_t settings[2];   // configuration while the shunt, while the bus voltage is read
-    uint16_t range;
     struct samples samples;
 };
 
@@ -137,7 +136,6 @@ uint8_t sensors_configure(uint8_t *asked_for) {
         .address = address,
         .flagged = asked_for[FLAGGED],
         .settings = {word(&asked_for[REGISTER]), word(&asked_for[BUS_REGISTER])},
-        .range = word(&asked_for[RANGE]),
         .divisor = asked_for[DIVISOR],
         .interval = interval,
         .age = interval * 5UL / 11,     // half of the nominal round, which the slowest is 1.1 times

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
-import pytest
-
-from testbed.farend import FarEndError, start_far_end
+from testbed.farend import start_far_end
 from testbed.marks import Marks
 from testbed.meter import Meter
 from testbed.monitors.ina_bridge import InaBridgeMonitor
@@ -50,8 +50,10 @@ def test_energy_between_marks_is_what_was_drawn(folder: Path, tmp_path: Path) ->
     assert energy.standard_uncertainty_j < 0.05 * true_j
 
 
-def test_a_far_end_that_is_not_built_says_how(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    program = settings().far_end(tmp_path / "supply", 15.0, seed=3)
-    assert program is not None
-    with pytest.raises(FarEndError, match="make emulator|supply file"):
-        start_far_end(program.module, program.arguments)
+def test_a_far_end_that_is_not_built_says_how() -> None:
+    elsewhere = (
+        "from pathlib import Path; from testbed.virtual.meters import bridge_firmware as it; it.BUILT = Path('/no')"
+    )
+    done = subprocess.run([sys.executable, "-c", f"{elsewhere}; it.main()"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "make emulator" in done.stderr
