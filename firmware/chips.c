@@ -3,8 +3,10 @@
 #include <stddef.h>
 
 static const struct chip chips[] = {
-    // The datasheet has the INA219's ready flag cleared by reading Power in one place, Bus Voltage in another: read both.
-    {.model = 0x19, .configuration = 0, .range = NO_REGISTER, .shunt = 1, .bus = 2, .flags = 2, .ready = 0x02, .clear = 3},
+    // The datasheet has the INA219's ready flag cleared by reading Power in one place, Bus Voltage in another: read
+    // both.
+    {.model = 0x19, .configuration = 0, .range = NO_REGISTER, .shunt = 1, .bus = 2, .flags = 2, .ready = 0x02,
+     .clear = 3},
     {.model = 0x26, .configuration = 0, .range = NO_REGISTER, .shunt = 1, .bus = 2, .flags = 6, .ready = 0x08,
      .clear = NO_REGISTER},
     {.model = 0x28, .configuration = 1, .range = 0, .shunt = 4, .bus = 5, .flags = 11, .ready = 0x02,

@@ -1,5 +1,5 @@
-// The microcontroller's I2C master and the wires behind it, in place of simavr's own, whose timing is wrong: a bit takes
-// 16 + 2 TWBR 4^TWPS cycles; a byte is 9 bits, a start or a stop one.
+// The microcontroller's I2C master and the wires behind it, in place of simavr's own, whose timing is wrong: a bit
+// takes 16 + 2 TWBR 4^TWPS cycles; a byte is 9 bits, a start or a stop one.
 #pragma once
 
 #include <stdint.h>

@@ -1,6 +1,6 @@
 // The emulator's self-test: an ATmega328P that does nothing but read an INA219's shunt and bus voltage at 0x40 over
-// 400 kHz I2C, waiting in a loop, the pointer written each time. On a timing model that is right a pair takes about 4080
-// cycles.
+// 400 kHz I2C, waiting in a loop, the pointer written each time. On a timing model that is right a pair takes about
+// 4080 cycles.
 
 #include <avr/io.h>
 #include <util/twi.h>

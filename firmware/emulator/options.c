@@ -23,8 +23,8 @@ static const char usage[] =
     "  --seed N               decides all that is random\n"
     "  --events FILE          write what really happens to FILE\n"
     "  --mark SECONDS         the marker input changes its level then; may be given often\n"
-    "  --fault KIND@SECONDS[:AMOUNT]   nack (seconds) of the first sensor; stuck until clocked, short (seconds): SDA low;\n"
-    "                         lose, corrupt (bytes); drift (ppm); unplug, reset, hang\n"
+    "  --fault KIND@SECONDS[:AMOUNT]   nack (seconds) of the first sensor; SDA low: stuck (until clocked), short\n"
+    "                         (seconds); lose, corrupt (bytes); drift (ppm); unplug, reset, hang\n"
     "  --when-full HOW        drop what nobody reads, as a UART does, or stall; by default drop, stepped: stall\n"
     "  --lag-ms L             how long bytes are under way each way; by then the board has written what it drew (6)\n"
     "  --stepped              take the time from stdin: 'advance TIME_NS', answered 'ok TIME_NS'; no lag\n";

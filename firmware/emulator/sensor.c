@@ -108,13 +108,15 @@ static uint32_t contents(struct sensor *sensor, uint64_t cycle) {
               sensor->rounds_before + sensor->buses - 1, sensor->bus_value);
         uint32_t value = (uint32_t)sensor->bus_value;
         if (chip->wide) return value << 4;
-        return chip->bus_holds_flags ? value << 3 | flags(sensor, now_ns, sensor->wiring.ready_cleared_by_flags) : value;
+        if (!chip->bus_holds_flags) return value;
+        return value << 3 | flags(sensor, now_ns, sensor->wiring.ready_cleared_by_flags);
     }
     if (at == chip->flags) return flags(sensor, now_ns, true);
     for (int i = 0; i < 2; i++)
         if (chip->identity[i] && at == chip->identity_register[i]) return chip->identity[i];
     // The INA219's power register, 0 like the current's while Calibration is 0; reading it may clear the ready flag.
-    if (at == chip->power && chip->bus_holds_flags && !sensor->wiring.ready_cleared_by_flags) flags(sensor, now_ns, true);
+    bool clears = chip->bus_holds_flags && !sensor->wiring.ready_cleared_by_flags;
+    if (at == chip->power && clears) flags(sensor, now_ns, true);
     return 0;
 }
 
