@@ -9,7 +9,7 @@
 #define REPORTS 2
 #define CRC_BYTES 2
 #define TAKEN 2     // of a frame that is neither free nor on its way
-#define SPARE 2     // slots beyond one a stream: one on its way, one to go on with
+#define LEAST_SPARE 2
 
 #define ROOM(payload) (WIRE_HEAD_BYTES + (payload) + CRC_BYTES)
 
@@ -55,7 +55,8 @@ bool frames_report(uint8_t code, uint8_t detail) {
 }
 
 void frames_divide(uint8_t streams) {
-    uint16_t share = POOL_BYTES / (streams + SPARE);
+    // Streams are read in rounds, so all their frames are sent at once, and all begin new ones meanwhile.
+    uint16_t share = POOL_BYTES / (streams + (streams > LEAST_SPARE ? streams : LEAST_SPARE));
     uint16_t most = sizeof(struct frame) + ROOM(WIRE_MOST_PAYLOAD);
     slot_bytes = share < most ? share : most;
     slots = POOL_BYTES / slot_bytes;

@@ -6,7 +6,7 @@
 
 #include "uart.h"
 
-#define FRAMES_MOST 16      // under way at once, a power of two
+#define FRAMES_MOST 32      // under way at once, a power of two
 
 // A reply to a command. Only while frames_can_reply(); its payload may be written to what frames_reply_payload() gives.
 bool frames_can_reply(void);

@@ -143,6 +143,9 @@ def test_eight_sensors_are_streamed_and_a_ninth_is_refused(wire: Start, log: Log
     assert len(ends) == MOST_SENSORS
     assert min(ends.values()) > 50
     assert max(ends.values()) - min(ends.values()) <= 8, "all are read once a round"
+    for address in ends:
+        ours = [block for block in blocks if block.address == address]
+        assert all(b.index == a.index + len(a.shunt) for a, b in pairwise(ours)), "memory suffices for all"
     bridge.far_end.__exit__(None, None, None)
     (_, left) = log()[-1].what[1:]
     assert int(left) >= 48, "bytes of memory between the variables and the deepest stack"
