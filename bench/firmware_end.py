@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 from collections.abc import Mapping
@@ -26,7 +27,10 @@ def built(baud: int = 1_000_000) -> Path:
     """The folder with firmware for that baud rate, and the emulator; raises `RuntimeError` where none can be built."""
     out = ROOT / "build" / ("firmware" if baud == 1_000_000 else f"firmware-{baud}")
     make = ["make", "-C", str(ROOT), "emulator", f"OUT={out}", f"BAUD={baud}"]
-    done = subprocess.run(make, capture_output=True, text=True)
+    out.parent.mkdir(exist_ok=True)
+    with (out.parent / "lock").open("w") as lock:  # tests and figures may be asked for at once
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = subprocess.run(make, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(done.stderr.strip() or done.stdout.strip())
     return out
