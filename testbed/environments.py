@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from difflib import get_close_matches
-from itertools import islice, repeat
+from itertools import count, islice, repeat
 
 import numpy as np
 
 from testbed.config import CoRunner, Environment
 from testbed.errors import BenchError
 from testbed.moment import Moment
+from testbed.network.conditions import Condition, Standard
+from testbed.network.trace_files import read_trace
 
 SIGNAL_RANGE_DBM = (-85.0, -50.0)
 """the range the measured goodput table covers"""
@@ -57,18 +59,39 @@ def resolve_environment(named: str | Environment) -> Environment:
     raise BenchError(f"environment '{named}' is unknown; {hint}")
 
 
-def _surroundings(environment: Environment, random: np.random.Generator) -> Iterator[Moment]:
+def path_of(environment: Environment, standard: Standard) -> Iterator[Condition] | None:
+    """The path to the cloud in each of an environment's trials, without an end, as its trace has it; None without one.
+
+    Raises BenchError for a trace that cannot be read.
+    """
+    if environment.trace is None:
+        return None
+    trace = read_trace(environment.trace, standard)
+    return (trace.at(trial * environment.trace_step_s) for trial in count())
+
+
+def moments(
+    environment: Environment, trials: int, random: np.random.Generator, path: Iterator[Condition] | None = None
+) -> list[Moment]:
+    """What surrounds the board in each trial; signals in whole dBm, as a radio tells them.
+
+    `path` is that of `path_of`, which goes on from one call to the next.
+    """
+    return list(islice(_surroundings(environment, random, path), trials))
+
+
+def _surroundings(
+    environment: Environment, random: np.random.Generator, path: Iterator[Condition] | None
+) -> Iterator[Moment]:
     for load in _loads(environment, random):
-        rssi_dbm = environment.rssi_dbm
+        cloud = None if path is None else next(path)
+        rssi_dbm = environment.rssi_dbm if cloud is None else cloud.rssi_dbm
         if environment.rssi_std_db:
             weakest_dbm, strongest_dbm = SIGNAL_RANGE_DBM
             rssi_dbm = min(max(random.normal(rssi_dbm, environment.rssi_std_db), weakest_dbm), strongest_dbm)
-        yield Moment(load.cpu, load.memory, float(round(rssi_dbm)), float(round(environment.peer_rssi_dbm)))
-
-
-def moments(environment: Environment, trials: int, random: np.random.Generator) -> list[Moment]:
-    """What surrounds the board in each trial; signals in whole dBm, as a radio tells them."""
-    return list(islice(_surroundings(environment, random), trials))
+        yield Moment(
+            load.cpu, load.memory, float(round(rssi_dbm)), float(round(environment.peer_rssi_dbm)), cloud=cloud
+        )
 
 
 def _loads(environment: Environment, random: np.random.Generator) -> Iterator[CoRunner]:

@@ -53,10 +53,11 @@ def start(bench: Bench, suite: Suite, seed: int, out: Path, audience: Audience) 
     """
     _require_policies(suite)
     _require_link(bench, suite)
+    planned = build_plan(suite, seed, bench.link.standard) if bench.link else build_plan(suite, seed)
 
     def create(opened: OpenBench) -> RunStore:
         stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S")
-        plan = [trial.as_dict() for trial in build_plan(suite, seed)]
+        plan = [trial.as_dict() for trial in planned]
         return RunStore.create(out / f"{suite.name}-{bench.name}-{stamp}", _header(opened, suite, seed), plan)
 
     return _carry_out(bench, suite, seed, None, create, audience)
@@ -162,7 +163,8 @@ def _require_link(bench: Bench, suite: Suite) -> None:
     regular = Environment(name="regular")
     for environment in map(resolve_environment, suite.environments):
         signals = environment.rssi_dbm, environment.peer_rssi_dbm, environment.rssi_std_db
-        if bench.link is None and signals != (regular.rssi_dbm, regular.peer_rssi_dbm, regular.rssi_std_db):
+        shaped = environment.trace or signals != (regular.rssi_dbm, regular.peer_rssi_dbm, regular.rssi_std_db)
+        if bench.link is None and shaped:
             raise BenchError(
                 f"environment '{environment.name}' asks for a signal, and bench '{bench.name}' has no 'link' to shape "
                 "the network; add one, or leave the environment out"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from testbed.network.conditions import Condition
+
 
 @dataclass(frozen=True, slots=True)
 class Moment:
@@ -17,3 +19,5 @@ class Moment:
     peer_rssi_dbm: float
     """towards the connected edge device"""
     throttled: bool = False
+    cloud: Condition | None = None
+    """the path to the cloud, as a trace has it; None: that of such a signal"""

@@ -10,10 +10,12 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from testbed.config import Environment, PolicyUse, Suite
-from testbed.environments import moments, resolve_environment
+from testbed.environments import moments, path_of, resolve_environment
 from testbed.moment import Moment
+from testbed.network.conditions import Condition, Standard
 
 Kind = Literal["warmup", "profile", "reference", "trial"]
+ToCloud = Iterator[Condition] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +42,12 @@ class PlannedTrial:
         return asdict(self)
 
 
-def build_plan(suite: Suite, seed: int) -> list[PlannedTrial]:
-    """Every trial of the suite in order. Same suite and seed, same plan.
+def build_plan(suite: Suite, seed: int, standard: Standard = "802.11n-ht40") -> list[PlannedTrial]:
+    """Every trial of the suite in order. Same suite and seed, same plan. `standard` is that of `read_trace`.
 
     Block 0 profiles every action under the first environment. Then each environment comes back `repetitions` times, in
     shuffled order, with its share of every policy's trials shuffled inside; a reference trial stands every k trials.
+    A trace goes on where the environment's block before left it. Raises BenchError for one that cannot be read.
     """
     rng = np.random.default_rng([seed, 0x91A7])
     environments = [resolve_environment(named) for named in suite.environments]
@@ -55,26 +58,29 @@ def build_plan(suite: Suite, seed: int) -> list[PlannedTrial]:
         for round_start in range(0, len(visits), len(environments))
         for i in rng.permutation(len(environments))
     ]
-    trials = list(_profile(suite, environments[0], rng))
+    paths = {environment.name: path_of(environment, standard) for environment in environments}
+    trials = list(_profile(suite, environments[0], paths[environments[0].name], rng))
     for block, (environment, part) in enumerate(order, start=1):
-        trials.extend(_block(suite, block, environment, part, rng))
+        trials.extend(_block(suite, block, environment, paths[environment.name], part, rng))
     return [replace(trial, index=index) for index, trial in enumerate(trials)]
 
 
-def _profile(suite: Suite, environment: Environment, rng: np.random.Generator) -> Iterator[PlannedTrial]:
+def _profile(suite: Suite, environment: Environment, path: ToCloud, rng: np.random.Generator) -> Iterator[PlannedTrial]:
     pairs = [(workload.name, action) for workload in suite.workloads for action in suite.actions]
     wanted: list[tuple[Kind, str, str]] = [("warmup", *pair) for pair in pairs]
     for _ in range(suite.profile_trials):
         wanted.extend(("profile", *pairs[int(i)]) for i in rng.permutation(len(pairs)))
-    for (kind, workload, action), moment in zip(wanted, moments(environment, len(wanted), rng), strict=True):
+    around = moments(environment, len(wanted), rng, path)
+    for (kind, workload, action), moment in zip(wanted, around, strict=True):
         yield _trial(0, kind, workload, environment, moment, action=action)
 
 
 def _block(
-    suite: Suite, block: int, environment: Environment, part: int, rng: np.random.Generator
+    suite: Suite, block: int, environment: Environment, path: ToCloud, part: int, rng: np.random.Generator
 ) -> Iterator[PlannedTrial]:
     wanted = list(_wanted(suite, part, rng))
-    for (kind, workload, policy, action), moment in zip(wanted, moments(environment, len(wanted), rng), strict=True):
+    around = moments(environment, len(wanted), rng, path)
+    for (kind, workload, policy, action), moment in zip(wanted, around, strict=True):
         yield _trial(block, kind, workload, environment, moment, policy, action)
 
 

@@ -114,10 +114,12 @@ class Runner:
         applied: dict[str, Any] = {"co_runner": self._co_runner}
         link, settings = self._bench.link, self._bench.bench.link
         if link is not None and settings is not None:
-            signals = {"cloud": wanted.rssi_dbm, "edge": wanted.peer_rssi_dbm}
+            conditions = {
+                "cloud": wanted.cloud or condition_at(wanted.rssi_dbm, settings.standard),
+                "edge": condition_at(wanted.peer_rssi_dbm, settings.standard),
+            }
             for target in link.targets:
-                rssi_dbm = signals[target]
-                result = link.apply(condition_at(rssi_dbm, settings.standard), target)
+                result = link.apply(conditions[target], target)
                 asked[_LINKS[target]] = asdict(result.asked)
                 applied[_LINKS[target]] = asdict(result.observed) | {"time_ns": result.time_ns}
         self._surroundings = wanted

@@ -171,6 +171,15 @@ class Experiment(Strict):
         return self
 
     @model_validator(mode="after")
+    def _signals_only(self) -> Experiment:
+        training = [] if self.training.environments == "grid" else self.training.environments
+        drifting = [each for drift in self.drifts for each in (drift.before, drift.after)]
+        for each in (*self.environments, *self.profile.environments, *training, *drifting):
+            if isinstance(each, Environment) and each.trace is not None:
+                raise ValueError(f"environment '{each.name}': the arena's worlds know signals, not traces")
+        return self
+
+    @model_validator(mode="after")
     def _drifts_fit(self) -> Experiment:
         for drift in self.drifts:
             if drift.at + drift.over >= self.trials:

@@ -58,12 +58,23 @@ class Environment(Strict):
     rssi_dbm: Dbm = Field(default=-58.0, ge=-90, le=-30)
     rssi_std_db: float = Field(default=0.0, ge=0, le=20)
     """standard deviation of the signal from trial to trial, Gaussian and kept within -85..-50 dBm"""
+    trace: Path | None = None
+    """file of a recorded link to the cloud, relative to the suite file, instead of `rssi_dbm`"""
+    trace_step_s: Seconds = Field(default=1.0, gt=0, le=3600)
+    """how far the trace goes on from one trial to the next"""
     peer_rssi_dbm: Dbm = Field(default=-58.0, ge=-90, le=-30)
     """signal towards the connected edge device"""
     co_runner: CoRunner | Annotated[list[CoRunner], Field(min_length=1)] = CoRunner()
     """one that stays as it is, or the states between which one changes at random"""
     dwell_trials: float = Field(default=5.0, ge=1)
     """mean number of trials that a changing co-runner stays in a state"""
+
+    @model_validator(mode="after")
+    def _one_signal(self) -> Environment:
+        regular_dbm = type(self).model_fields["rssi_dbm"].default
+        if self.trace is not None and (self.rssi_dbm != regular_dbm or self.rssi_std_db):
+            raise ValueError("give either 'trace' or a signal ('rssi_dbm', 'rssi_std_db')")
+        return self
 
 
 class PolicyUse(Strict):
@@ -126,9 +137,14 @@ class Suite(Strict):
 
 
 def load_suite(path: Path) -> Suite:
-    """Raises BenchError naming every mistake with its line; model files become absolute paths."""
+    """Raises BenchError naming every mistake with its line; files of models and traces become absolute paths."""
     suite = load(path, Suite)
-    return suite.model_copy(update={"workloads": [_anchored(workload, path.parent) for workload in suite.workloads]})
+    return suite.model_copy(
+        update={
+            "workloads": [_anchored(workload, path.parent) for workload in suite.workloads],
+            "environments": [_with_trace(environment, path.parent) for environment in suite.environments],
+        }
+    )
 
 
 def _anchored(workload: Workload, folder: Path) -> Workload:
@@ -136,3 +152,9 @@ def _anchored(workload: Workload, folder: Path) -> Workload:
         return workload
     files = {precision: (folder / file).resolve() for precision, file in workload.model.files.items()}
     return workload.model_copy(update={"model": workload.model.model_copy(update={"files": files})})
+
+
+def _with_trace(environment: str | Environment, folder: Path) -> str | Environment:
+    if isinstance(environment, str) or environment.trace is None:
+        return environment
+    return environment.model_copy(update={"trace": (folder / environment.trace).resolve()})

@@ -15,6 +15,7 @@ from testbed.agent.clock import MonotonicClock
 from testbed.agent.contract import CoRun, Identity, Observed, Setting, Target, Telemetry
 from testbed.agent.corunner import CoRunner
 from testbed.agent.targets.onnxruntime_cpu import OnnxRuntimeCpu
+from testbed.agent.wireless import open_generic_netlink, rssi_dbm
 
 NO_RADIO_DBM = -30.0
 """reported by a board without Wi-Fi: a cable is as good as a signal gets"""
@@ -43,6 +44,8 @@ class LinuxBoard:
         self._policies = sorted((root / "sys/devices/system/cpu/cpufreq").glob("policy*"))
         self._limits = {policy: _limits(policy) for policy in self._policies}
         self._busy = _BusyTime(root / "proc")
+        # The kernel that netlink reaches is this machine's, whatever tree its files are looked for in.
+        self._open_netlink = open_generic_netlink if root == Path("/") else None
 
     def __enter__(self) -> LinuxBoard:
         return self
@@ -78,11 +81,12 @@ class LinuxBoard:
         return Observed("cpu", self._frequency_hz())
 
     def observe(self) -> Telemetry:
+        signal_dbm = rssi_dbm(self._root / "proc/net/wireless", self._open_netlink)
         temperatures = [celsius for celsius in self._temperatures_c() if celsius < _BROKEN_SENSOR_C]
         return Telemetry(
             co_cpu=self._busy.others_share(),
             co_memory=_memory_share(self._root / "proc/meminfo"),
-            rssi_dbm=_rssi_dbm(self._root / "proc/net/wireless"),
+            rssi_dbm=NO_RADIO_DBM if signal_dbm is None else signal_dbm,
             peer_rssi_dbm=NO_RADIO_DBM,
             temperature_c=max(temperatures, default=None),
             throttled=None,
@@ -153,14 +157,6 @@ def _memory_share(meminfo: Path) -> float:
     values = {line.split(":")[0]: int(line.split()[1]) for line in _text(meminfo).splitlines() if ":" in line}
     total = values.get("MemTotal", 0)
     return 1.0 - values.get("MemAvailable", total) / total if total else 0.0
-
-
-def _rssi_dbm(wireless: Path) -> float:
-    for line in _text(wireless).splitlines()[2:]:
-        fields = line.split()
-        if len(fields) > 3:
-            return float(fields[3].rstrip("."))
-    return NO_RADIO_DBM
 
 
 class _BusyTime:
