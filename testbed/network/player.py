@@ -49,9 +49,10 @@ def play(
     if length_s is None:
         length_s = trace.length_s - offset_s % trace.length_s
     start_ns = clock.now_ns()
+    end_ns = start_ns + round(length_s * 1e9)
     steps = trace.schedule(offset_s)
     step, following = next(steps), next(steps)
-    while step.at_s < length_s:
+    while step.at_s < length_s and clock.now_ns() < end_ns:
         clock.sleep_until(_due_ns(start_ns, step))
         skipped = 0
         # A link slower than the trace must not fall behind it: what is over already would only delay what is not.
@@ -59,7 +60,7 @@ def play(
             step, following, skipped = following, next(steps), skipped + 1
         yield Change(_due_ns(start_ns, step), link.apply(step.condition, target), skipped)
         step, following = following, next(steps)
-    clock.sleep_until(start_ns + round(length_s * 1e9))
+    clock.sleep_until(end_ns)
 
 
 def _due_ns(start_ns: int, step: Step) -> int:
