@@ -85,7 +85,7 @@ def _surroundings(
 ) -> Iterator[Moment]:
     for load in _loads(environment, random):
         cloud = None if path is None else next(path)
-        rssi_dbm = environment.rssi_dbm if cloud is None else cloud.rssi_dbm
+        rssi_dbm = environment.rssi_dbm if cloud is None or cloud.rssi_dbm is None else cloud.rssi_dbm
         if environment.rssi_std_db:
             weakest_dbm, strongest_dbm = SIGNAL_RANGE_DBM
             rssi_dbm = min(max(random.normal(rssi_dbm, environment.rssi_std_db), weakest_dbm), strongest_dbm)

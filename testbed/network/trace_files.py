@@ -22,7 +22,7 @@ from statistics import median
 
 from testbed.config.quantities import parse_quantity
 from testbed.errors import BenchError
-from testbed.network.conditions import Condition, Standard, condition_at
+from testbed.network.conditions import MOST_BPS, MOST_DELAY_S, Condition, Standard, condition_at
 from testbed.network.traces import LinkTrace, Step
 
 PACKET_BYTES = 1500
@@ -38,16 +38,25 @@ _STEADY = 0.8
 
 _COLUMNS = {
     "time": ("s", 0.0, 1e9),
-    "rate": ("bit/s", 0.0, 1e12),
-    "rate_up": ("bit/s", 0.0, 1e12),
-    "rate_down": ("bit/s", 0.0, 1e12),
+    "rate": ("bit/s", 0.0, MOST_BPS),
+    "rate_up": ("bit/s", 0.0, MOST_BPS),
+    "rate_down": ("bit/s", 0.0, MOST_BPS),
     "rssi": ("dBm", float(WEAKEST_DBM), float(STRONGEST_DBM)),
-    "delay": ("s", 0.0, 60.0),
-    "jitter": ("s", 0.0, 60.0),
+    "delay": ("s", 0.0, MOST_DELAY_S),
+    "jitter": ("s", 0.0, MOST_DELAY_S),
     "loss": ("", 0.0, 1.0),
 }
 """column -> its unit, and the range of what can be meant"""
 _SUFFIXES = ("_s", "_bps", "_dbm")
+_FIELDS = {
+    "rate": ("rate_up_bps", "rate_down_bps"),
+    "rate_up": ("rate_up_bps",),
+    "rate_down": ("rate_down_bps",),
+    "delay": ("delay_s",),
+    "jitter": ("jitter_s",),
+    "loss": ("loss",),
+}
+"""column -> what it is of a condition"""
 
 
 def read_trace(path: Path, standard: Standard = "802.11n-ht40") -> LinkTrace:
@@ -102,8 +111,8 @@ def _mahimahi(path: Path, lines: Sequence[tuple[int, str]], standard: Standard) 
 
 def _of_rates(up_bps: float, down_bps: float, standard: Standard, source: str) -> Condition:
     """Of a path of which rates alone are known: nothing is made up but the signal."""
-    near = condition_at(_signal_of(min(up_bps, down_bps), standard), standard)
-    return replace(near, rate_up_bps=up_bps, rate_down_bps=down_bps, delay_s=0.0, jitter_s=0.0, loss=0.0, source=source)
+    rssi_dbm = _signal_of(min(up_bps, down_bps), standard)
+    return Condition(rssi_dbm, up_bps, down_bps, 0.0, 0.0, 0.0, source, proposed=("rssi_dbm",))
 
 
 def _signal_of(rate_bps: float, standard: Standard) -> float:
@@ -217,7 +226,7 @@ def _beat_s(path: Path, rows: Sequence[_Row]) -> float:
 
 def _conditions(name: str, columns: Iterable[str], standard: Standard) -> Callable[[dict[str, float]], Condition]:
     given = [column for column in columns if column not in ("time", "rssi")]
-    listed = f"{', '.join(given)} as given" if given else "signal as given"
+    listed = f"{', '.join(given) or 'signal'} as given"
 
     def from_signal(values: dict[str, float]) -> Condition:
         near = condition_at(values["rssi"], standard)
@@ -233,12 +242,15 @@ def _conditions(name: str, columns: Iterable[str], standard: Standard) -> Callab
 
 def _told(near: Condition, values: dict[str, float], source: str) -> Condition:
     """A condition with what a row tells of it put in."""
+    told = {field: values[name] for name, fields in _FIELDS.items() if name in values for field in fields}
     return replace(
         near,
-        rate_up_bps=values.get("rate_up", values.get("rate", near.rate_up_bps)),
-        rate_down_bps=values.get("rate_down", values.get("rate", near.rate_down_bps)),
-        delay_s=values.get("delay", near.delay_s),
-        jitter_s=values.get("jitter", near.jitter_s),
-        loss=values.get("loss", near.loss),
+        rate_up_bps=told.get("rate_up_bps", near.rate_up_bps),
+        rate_down_bps=told.get("rate_down_bps", near.rate_down_bps),
+        delay_s=told.get("delay_s", near.delay_s),
+        jitter_s=told.get("jitter_s", near.jitter_s),
+        loss=told.get("loss", near.loss),
         source=source,
+        measured=tuple(field for field in near.measured if field not in told),
+        proposed=tuple(field for field in near.proposed if field not in told),
     )

@@ -17,8 +17,8 @@ from testbed.network.conditions import condition_at
 from testbed.network.trace_files import BIN_S, PACKET_BYTES, read_trace
 from testbed.network.traces import LinkTrace
 
-rates = st.floats(0.0, 1e10)
-columns = st.lists(st.tuples(st.floats(1e-3, 100.0), rates), min_size=2, max_size=30)
+rates = st.floats(0.0, 1e8)
+columns = st.lists(st.tuples(st.floats(1.0, 4.9), rates), min_size=2, max_size=30)  # pauses too alike for a gap
 
 
 def trace(*lines: str) -> LinkTrace:
@@ -115,6 +115,7 @@ def test_a_log_of_signal_strength_is_what_the_table_makes_of_it() -> None:
             expected.loss,
         )
         assert "signal as given" in found.source
+        assert (found.measured, found.proposed) == (expected.measured, expected.proposed)
 
 
 def test_what_a_row_gives_goes_before_the_table() -> None:
@@ -122,6 +123,7 @@ def test_what_a_row_gives_goes_before_the_table() -> None:
     found = played.at(0.0)
     assert (found.rate_up_bps, found.rate_down_bps, found.delay_s, found.loss) == (5e6, 5e6, 0.02, 0.01)
     assert found.jitter_s == condition_at(-70.0).jitter_s
+    assert (found.measured, found.proposed) == ((), ("jitter_s",))
 
 
 def test_both_directions_may_have_rates_of_their_own() -> None:
@@ -149,7 +151,7 @@ def test_a_rate_alone_stands_for_the_weakest_signal_that_reaches_it(rate: str, r
         (["time,rate", "0,inf", "1,1e6"], 2, "'inf' is not a number"),
         (["time,rate", "0,1e6", "0,2e6"], 3, "times must increase"),
         (["time,rate", "0,1e6", "5,2e6", "4,2e6"], 4, "times must increase"),
-        (["time,rate", "0,1e6", "1,-2"], 3, "-2 is not within 0 to 1e+12 bit/s"),
+        (["time,rate", "0,1e6", "1,-2"], 3, "-2 is not within 0 to 1e+11 bit/s"),
         (["time,rate", "0,1e6", "1,fast"], 3, "'fast' is not a data rate"),
         (["time,rate", "0,1e6", "1,5 MHz"], 3, "is a frequency; a data rate is expected"),
         (["time,rate,loss", "0,1e6,0", "1,1e6,1.5"], 3, "1.5 is not within 0 to 1"),
