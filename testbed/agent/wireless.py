@@ -8,8 +8,10 @@ from __future__ import annotations
 import socket
 import struct
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from testbed.agent.shaping.netlink import Attributes, attribute, attributes, zstring
 
 _GENERIC = 16
 """NETLINK_GENERIC"""
@@ -22,15 +24,9 @@ _TYPE_STATION = 2
 """NL80211_IFTYPE_STATION: a client of an access point"""
 _SIGNAL, _SIGNAL_AVERAGE = 7, 13
 """NL80211_STA_INFO_SIGNAL of the last frame, _SIGNAL_AVG: dBm, one signed byte each"""
-_HEADER, _GENERIC_HEADER, _ATTRIBUTE = struct.Struct("=IHHII"), struct.Struct("=BBH"), struct.Struct("=HH")
-_TYPE_MASK = 0x3FFF
-"""without the flags "nested" and "network byte order\""""
+_HEADER, _GENERIC_HEADER = struct.Struct("=IHHII"), struct.Struct("=BBH")
 _BUFFER_BYTES = 1 << 16
 _TIMEOUT_S = 1.0
-
-
-class _NoWireless(Exception):
-    """The kernel refuses, or says what this does not understand."""
 
 
 def open_generic_netlink() -> socket.socket:
@@ -49,45 +45,45 @@ def rssi_dbm(wireless: Path, open_netlink: Callable[[], socket.socket] | None) -
                 kernel.settimeout(_TIMEOUT_S)
                 if (told := _from_nl80211(kernel)) is not None:
                     return told
-        except (OSError, _NoWireless, struct.error):
+        except (OSError, ValueError, struct.error):
             pass  # no nl80211 here: the older interface may still tell
     return _from_proc(wireless)
 
 
 def _from_nl80211(kernel: socket.socket) -> float | None:
-    name = _attribute(_FAMILY_NAME, b"nl80211\0")
+    name = attribute(_FAMILY_NAME, zstring("nl80211"))
     families = [_number(family, _FAMILY_ID) for family in _ask(kernel, _CONTROL, _GET_FAMILY, name, _REQUEST)]
     for nl80211 in families:
         for interface in _ask(kernel, nl80211, _GET_INTERFACE, b"", _REQUEST | _DUMP):
             # Other types have no station, or many.
             if _number(interface, _INTERFACE_TYPE) != _TYPE_STATION:
                 continue
-            which = _attribute(_INTERFACE_INDEX, interface.get(_INTERFACE_INDEX, b""))
+            which = attribute(_INTERFACE_INDEX, interface.get(_INTERFACE_INDEX, b""))
             for station in _ask(kernel, nl80211, _GET_STATION, which, _REQUEST | _DUMP):
-                told = dict(_attributes(station.get(_STATION_INFO, b"")))
+                told = attributes(station.get(_STATION_INFO, b""))
                 for kind in (_SIGNAL_AVERAGE, _SIGNAL):
                     if len(told.get(kind, b"")) == 1:
                         return float(int.from_bytes(told[kind], sys.byteorder, signed=True))
     return None
 
 
-def _number(attributes: Mapping[int, bytes], kind: int) -> int:
+def _number(told: Attributes, kind: int) -> int:
     """Of one attribute; 0, which the kernel gives to nothing, where it is missing."""
-    return int.from_bytes(attributes.get(kind, b""), sys.byteorder)
+    return int.from_bytes(told.get(kind, b""), sys.byteorder)
 
 
-def _ask(kernel: socket.socket, family: int, command: int, body: bytes, flags: int) -> list[Mapping[int, bytes]]:
-    """The attributes of every message of the kernel's answer. Raises _NoWireless when it refuses."""
+def _ask(kernel: socket.socket, family: int, command: int, body: bytes, flags: int) -> list[Attributes]:
+    """The attributes of every message of the kernel's answer. Raises OSError when it refuses."""
     payload = _GENERIC_HEADER.pack(command, 1, 0) + body
     kernel.send(_HEADER.pack(_HEADER.size + len(payload), family, flags, command, 0) + payload)
-    answer: list[Mapping[int, bytes]] = []
+    answer: list[Attributes] = []
     while True:
         for kind, content in _messages(kernel.recv(_BUFFER_BYTES)):
             if kind == _DONE:
                 return answer
             if kind == _ERROR:
-                raise _NoWireless(struct.unpack_from("=i", content)[0])
-            answer.append(dict(_attributes(content[_GENERIC_HEADER.size :])))
+                raise OSError(-struct.unpack_from("=i", content)[0], "nl80211 refuses")
+            answer.append(attributes(content[_GENERIC_HEADER.size :]))
         if not flags & _DUMP:
             return answer
 
@@ -96,27 +92,9 @@ def _messages(datagram: bytes) -> Iterator[tuple[int, bytes]]:
     while datagram:
         length, kind, _, _, _ = _HEADER.unpack_from(datagram)
         if not _HEADER.size <= length <= len(datagram):
-            raise _NoWireless(f"a message of {length} bytes in a datagram of {len(datagram)}")
+            raise ValueError(f"a message of {length} bytes in a datagram of {len(datagram)}")
         yield kind, datagram[_HEADER.size : length]
-        datagram = datagram[_aligned(length) :]
-
-
-def _attributes(content: bytes) -> Iterator[tuple[int, bytes]]:
-    while content:
-        length, kind = _ATTRIBUTE.unpack_from(content)
-        if not _ATTRIBUTE.size <= length <= len(content):
-            raise _NoWireless(f"an attribute of {length} bytes where {len(content)} are left")
-        yield kind & _TYPE_MASK, content[_ATTRIBUTE.size : length]
-        content = content[_aligned(length) :]
-
-
-def _attribute(kind: int, value: bytes) -> bytes:
-    length = _ATTRIBUTE.size + len(value)
-    return _ATTRIBUTE.pack(length, kind) + value.ljust(_aligned(len(value)), b"\0")
-
-
-def _aligned(length: int) -> int:
-    return (length + 3) & ~3
+        datagram = datagram[length + -length % 4 :]
 
 
 def _from_proc(wireless: Path) -> float | None:

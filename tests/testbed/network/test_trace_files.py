@@ -9,7 +9,7 @@ from itertools import islice, pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed.errors import BenchError
@@ -190,6 +190,7 @@ def test_steps_at_odd_times_are_events_and_no_gaps() -> None:
     assert len(trace("time,rate", "0,1", "1,2", "4,3", "30,4", "31,5").steps) == 5
 
 
+@settings(max_examples=40)
 @given(st.lists(st.text(max_size=20), max_size=8))
 def test_any_text_is_a_trace_or_told_to_be_none(lines: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
