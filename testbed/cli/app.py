@@ -23,6 +23,7 @@ from testbed import experiment
 from testbed.arena.config import Experiment
 from testbed.cli.arena import arena
 from testbed.cli.monitor import monitor
+from testbed.cli.net import net
 from testbed.cli.progress import RunDisplay
 from testbed.cli.tables import show_findings, summary_table
 from testbed.config import Suite, bench_schema, load_bench, load_suite
@@ -157,6 +158,7 @@ def schema(of: Annotated[Literal["bench", "suite", "arena"], typer.Argument(help
 
 app.command()(arena)
 app.add_typer(monitor, name="monitor")
+app.add_typer(net, name="net")
 
 
 def _write_report(run: Run) -> None:

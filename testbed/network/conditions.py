@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from types import TracebackType
-from typing import Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 
@@ -107,6 +107,18 @@ class Condition:
             raise BenchError("a condition loses packets at random or in bursts: give 'loss' or 'burst'")
         if self.reorder and not self.delay_s:
             raise BenchError("a condition's reorder needs a delay_s: without one there is nothing to overtake")
+
+    def with_given(self, given: Mapping[str, Any]) -> Condition:
+        """The same but for what is given of it, which is then neither measured nor proposed."""
+        if not given:
+            return self
+        return replace(
+            self,
+            **given,
+            source=f"{', '.join(given)} as given; the rest: {self.source}",
+            measured=tuple(name for name in self.measured if name not in given),
+            proposed=tuple(name for name in self.proposed if name not in given),
+        )
 
     @property
     def mean_loss(self) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from testbed.agent.probe import Path
 from testbed.network.conditions import Condition
 

@@ -225,32 +225,21 @@ def _beat_s(path: Path, rows: Sequence[_Row]) -> float:
 
 
 def _conditions(name: str, columns: Iterable[str], standard: Standard) -> Callable[[dict[str, float]], Condition]:
-    given = [column for column in columns if column not in ("time", "rssi")]
-    listed = f"{', '.join(given) or 'signal'} as given"
-
     def from_signal(values: dict[str, float]) -> Condition:
-        near = condition_at(values["rssi"], standard)
-        return _told(near, values, f"{name}: {listed}; the rest by {near.source}")
+        return _named(condition_at(values["rssi"], standard).with_given(_given(values)))
 
-    def from_rate(values: dict[str, float]) -> Condition:
-        up_bps, down_bps = (values.get(column, values.get("rate", 0.0)) for column in ("rate_up", "rate_down"))
-        source = f"{name}: {listed}; signal that of such a rate"
-        return _told(_of_rates(up_bps, down_bps, standard, source), values, source)
+    def from_rates(values: dict[str, float]) -> Condition:
+        given = _given(values)
+        up_bps, down_bps = given.pop("rate_up_bps"), given.pop("rate_down_bps")
+        return _named(
+            _of_rates(up_bps, down_bps, standard, "rate as given, signal that of such a rate").with_given(given)
+        )
 
-    return from_signal if "rssi" in columns else from_rate
+    def _named(condition: Condition) -> Condition:
+        return replace(condition, source=f"{name}: {condition.source}")
+
+    return from_signal if "rssi" in columns else from_rates
 
 
-def _told(near: Condition, values: dict[str, float], source: str) -> Condition:
-    """A condition with what a row tells of it put in."""
-    told = {field: values[name] for name, fields in _FIELDS.items() if name in values for field in fields}
-    return replace(
-        near,
-        rate_up_bps=told.get("rate_up_bps", near.rate_up_bps),
-        rate_down_bps=told.get("rate_down_bps", near.rate_down_bps),
-        delay_s=told.get("delay_s", near.delay_s),
-        jitter_s=told.get("jitter_s", near.jitter_s),
-        loss=told.get("loss", near.loss),
-        source=source,
-        measured=tuple(field for field in near.measured if field not in told),
-        proposed=tuple(field for field in near.proposed if field not in told),
-    )
+def _given(values: dict[str, float]) -> dict[str, float]:
+    return {field: values[name] for name, fields in _FIELDS.items() if name in values for field in fields}

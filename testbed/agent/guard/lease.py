@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,17 @@ from testbed.agent.guard.undo import Step, undo
 FOLDER = Path("/run/lock")
 """open to every user and emptied by a reboot, like the kernel's own state (Filesystem Hierarchy Standard 3.0, 5.9)"""
 _PREFIX = "testbed-"
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A thing, and who altered it."""
+
+    thing: str
+    owner: str
+    pid: int
+    locked: bool
+    """whether the holder or its guard still lives"""
 
 
 class LeaseError(Exception):
@@ -110,3 +122,28 @@ def sweep(folder: Path = FOLDER) -> Iterator[str]:
             yield f"{path.name}: {error}"
         finally:
             lease.close()
+
+
+def held(folder: Path = FOLDER) -> Iterator[Holding]:
+    """Everything that somebody has altered and not put back yet. Takes no lease, and needs no right but to read."""
+    for path in sorted(folder.glob(f"{_PREFIX}*.json")):
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            continue  # gone meanwhile, or none of ours
+        lease = Lease(path, descriptor)
+        try:
+            told = lease.read()
+            if {"owner", "pid"} <= told.keys():
+                thing = path.stem.removeprefix(_PREFIX)
+                yield Holding(thing, str(told["owner"]), int(told["pid"]), _is_locked(descriptor))
+        finally:
+            lease.close()
+
+
+def _is_locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False

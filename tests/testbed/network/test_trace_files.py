@@ -114,7 +114,7 @@ def test_a_log_of_signal_strength_is_what_the_table_makes_of_it() -> None:
             expected.delay_s,
             expected.loss,
         )
-        assert "signal as given" in found.source
+        assert found.source == f"link.trace: {expected.source}"
         assert (found.measured, found.proposed) == (expected.measured, expected.proposed)
 
 
