@@ -62,6 +62,8 @@ class Quality:
     """of trials in which its choice met what Opt's met and cost at most 5 % more"""
     decisions: Mapping[str, int]
     """target and precision -> trials"""
+    strayed: int
+    """trials whose path or signal was not what was asked"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,8 @@ class Row:
     """mean absolute error of the on-board estimate, relative to the meter"""
     truth: TruthCheck | None
     """the meter against the truth; None unless the board is virtual"""
+    radio_penalty_j: float | None
+    """modelled, per inference, and not in `energy_j`; None unless the link is emulated"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +201,14 @@ def _row(cell: Cell, means: Means) -> Row:
             if trial.energy and trial.energy.energy_j > 0 and trial.estimated_energy_j is not None
         ),
         truth=truth_check(cell.trials),
+        radio_penalty_j=_radio_penalty_j(answered),
     )
+
+
+def _radio_penalty_j(trials: Sequence[TrialRecord]) -> float | None:
+    """Inferences that used no radio have none; None where no inference did."""
+    known = [trial.radio_penalty_j for trial in trials]
+    return sum(value or 0.0 for value in known) / len(known) if any(value is not None for value in known) else None
 
 
 def _overall(policy: str, phase: Phase, cells: Sequence[Cell], means: Means) -> Overall:
@@ -236,6 +247,7 @@ def _quality(trials: Sequence[TrialRecord]) -> Quality:
         agreement=_fraction(judged, lambda trial: trial.opt is not None and trial.opt.action == trial.action),
         agreement_near=_fraction(judged, near_opt),
         decisions=dict(Counter(f"{trial.action.target}/{trial.action.precision}" for trial in done)),
+        strayed=sum(bool(trial.condition.strayed) for trial in trials),
     )
 
 

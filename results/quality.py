@@ -69,6 +69,17 @@ class Uncertainty:
 
 
 @dataclass(frozen=True, slots=True)
+class Strays:
+    """Trials of one environment whose path or signal was not what was asked."""
+
+    trials: int
+    example: int
+    """index of the first"""
+    reason: str
+    """what was wrong with it"""
+
+
+@dataclass(frozen=True, slots=True)
 class QualityOfRun:
     """Over the trials and reference trials of a run; None, or empty, where nothing can be said."""
 
@@ -78,6 +89,8 @@ class QualityOfRun:
     clocks: Mapping[str, ClockSummary]
     complaints: Mapping[str, int]
     """note of a failed or refused trial -> how many had it"""
+    strayed: Mapping[str, Strays]
+    """environment -> its trials that were off their condition"""
 
 
 def assess(run: Run) -> QualityOfRun:
@@ -94,7 +107,19 @@ def assess(run: Run) -> QualityOfRun:
         uncertainty=_uncertainty([trial.energy for trial in trials if trial.energy]),
         clocks={name: _clock(found) for name, found in fits.items() if found},
         complaints=dict(Counter(trial.note for trial in trials if trial.outcome != "ok" and trial.note)),
+        strayed=_strayed(trials),
     )
+
+
+def _strayed(trials: Iterable[TrialRecord]) -> dict[str, Strays]:
+    found: dict[str, list[TrialRecord]] = {}
+    for trial in trials:
+        if trial.condition.strayed:
+            found.setdefault(trial.environment, []).append(trial)
+    return {
+        environment: Strays(len(own), own[0].index, "; ".join(own[0].condition.strayed))
+        for environment, own in found.items()
+    }
 
 
 def judged(run: Run) -> list[TrialRecord]:

@@ -153,10 +153,14 @@ class ClockFit:
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
 class ConditionRecord:
-    """A condition as asked, and as read back."""
+    """A condition as asked, as read back, and as it turned out to be."""
 
     asked: Facts
     applied: Facts
+    observed: Facts
+    """what probes of the path and the board's radio found; empty where nobody looked"""
+    strayed: tuple[str, ...]
+    """in which ways that lies beyond its bounds, with the bound"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
@@ -203,6 +207,9 @@ class TrialRecord:
     """None where the truth is not known"""
     truth_energy_j: float | None
     """true energy of these very inferences, per inference; None unless the board is virtual"""
+    radio_penalty_j: float | None
+    """Modelled, per inference, and in no other figure: what the radio would have drawn besides at the signal that an
+    emulated link stands for. None where there is nothing to add."""
     condition: ConditionRecord
     observed: Facts
     """the frequency read back, telemetry"""

@@ -69,6 +69,7 @@ def render(run: Run) -> str:
         learning=_learning_panels(curves),
         measured=any(row.energy_j for row in analysis.rows),
         truth_known=any(row.gap_to_opt is not None for row in analysis.rows),
+        penalised=any(row.radio_penalty_j is not None for row in analysis.rows),
         streams=any(row.frame_energy_j is not None for row in analysis.rows),
         trace=_trace(run, analysis),
         quality=quality,

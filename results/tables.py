@@ -46,6 +46,8 @@ def _plain(row: Row) -> Facts:
         "estimate_error": row.estimate_error,
         "truth_bias": row.truth.bias if row.truth else None,
         "truth_coverage": row.truth.coverage if row.truth else None,
+        "radio_penalty_j": row.radio_penalty_j,
+        "strayed": quality.strayed,
         "decisions": dict(quality.decisions),
     }
 

@@ -13,7 +13,6 @@ import power
 from results import (
     ActionRecord,
     BlockRecord,
-    ConditionRecord,
     EnergyRecord,
     OutcomeRecord,
     RewardRecord,
@@ -26,16 +25,13 @@ from testbed.config import Suite
 from testbed.errors import BenchError
 from testbed.marks import Marks
 from testbed.meter import Meter
-from testbed.moment import Moment
-from testbed.network.conditions import condition_at
 from testbed.opening import OpenBench, Servers
 from testbed.plan import PlannedTrial
 from testbed.records import clock_record, energy_record, opt_record
+from testbed.surroundings import Surroundings
 
 _log = logging.getLogger(__name__)
 
-_LINKS = {"cloud": "link", "edge": "peer_link"}
-"""remote target -> how the link to it is called on record"""
 ATTEMPTS = 4
 """how often a trial is made before a monitor that fails it stops the run"""
 
@@ -74,9 +70,7 @@ class Runner:
         self._store = store
         self._watcher = watcher
         self._block: int | None = None
-        self._surroundings: Moment | None = None
-        self._condition = ConditionRecord(asked={}, applied={})
-        self._co_runner: dict[str, float] = {}
+        self._surroundings = Surroundings(bench.agent, bench.link, bench.bench.link, servers.urls)
         self._window = {"shortest_s": window_s, "guard_s": suite.guard_s if meter else 0.0}
 
     def run(self) -> None:
@@ -100,30 +94,10 @@ class Runner:
     def _impose(self, planned: PlannedTrial) -> None:
         """Put the condition of this trial in force, where it is not yet."""
         new_block = planned.block != self._block
-        if new_block or planned.surroundings != self._surroundings:
-            self._apply(planned.surroundings, everything=new_block)
+        self._surroundings.impose(planned.surroundings, anew=new_block)
         if new_block:
             self._block = planned.block
             self._record_block(planned)
-
-    def _apply(self, wanted: Moment, *, everything: bool) -> None:
-        was, co_runner = self._surroundings, {"cpu": wanted.co_cpu, "memory": wanted.co_memory}
-        if everything or was is None or (was.co_cpu, was.co_memory) != (wanted.co_cpu, wanted.co_memory):
-            self._co_runner = self._agent.ask("co_run", **co_runner)
-        asked: dict[str, Any] = {"co_runner": co_runner}
-        applied: dict[str, Any] = {"co_runner": self._co_runner}
-        link, settings = self._bench.link, self._bench.bench.link
-        if link is not None and settings is not None:
-            conditions = {
-                "cloud": wanted.cloud or condition_at(wanted.rssi_dbm, settings.standard),
-                "edge": condition_at(wanted.peer_rssi_dbm, settings.standard),
-            }
-            for target in link.targets:
-                result = link.apply(conditions[target], target)
-                asked[_LINKS[target]] = asdict(result.asked)
-                applied[_LINKS[target]] = asdict(result.observed) | {"time_ns": result.time_ns}
-        self._surroundings = wanted
-        self._condition = ConditionRecord(asked=asked, applied=applied)
 
     def _record_block(self, planned: PlannedTrial) -> None:
         clocks = {"board": clock_record(self._bench.board_clock.update())}
@@ -133,7 +107,7 @@ class Runner:
             BlockRecord(
                 block=planned.block,
                 environment=planned.environment,
-                condition=self._condition,
+                condition=self._surroundings.condition,
                 clocks=clocks,
                 started=datetime.now(timezone.utc).isoformat(),
                 start_ns=self._bench.now_ns(),
@@ -150,6 +124,7 @@ class Runner:
                 who=self._who(planned, again=attempt > 1),
                 window=self._window,
                 index=planned.index,
+                signals=self._surroundings.signals(),
             )
             if answer["failure"] is not None:
                 self._servers.require_alive()
@@ -214,7 +189,8 @@ class Runner:
             reward=reward,
             opt=opt_record(answer["opt"]),
             truth_energy_j=answer["truth_j"],
-            condition=self._condition,
+            radio_penalty_j=self._surroundings.penalty_j(answer["action"]["target"], answer["request_bytes"]),
+            condition=self._surroundings.with_signal(answer["observed"]["rssi_dbm"]),
             observed=answer["observed"],
             clock=clock_record(self._bench.board_clock.fit),
             outcome="failed" if failed else "refused" if refusal else "ok",

@@ -17,6 +17,7 @@ from scheduler.oracle import choose, score
 from scheduler.profile import ProfileRecord
 from scheduler.replay import replay
 from testbed.agent.contract import Board, CoRun, Model, Session, Setting, Simulated, Target, Tensors
+from testbed.agent.probe import ProbeFailed, probe
 from testbed.agent.shaping.filters import Address
 from testbed.agent.shaping.shape import Shape
 from testbed.agent.shaping.shaper import Shaper
@@ -32,6 +33,7 @@ class Agent:
         self._board = board
         self._models = models
         self._remotes: dict[str, Target] = {}
+        self._addresses: dict[str, tuple[str, float]] = {}
         self._tasks: dict[str, Task] = {}
         self._loaded: dict[str, Model] = {}
         self._sessions: dict[tuple[str, str, str], Session] = {}
@@ -65,6 +67,7 @@ class Agent:
         """Make a remote target of a server that speaks the Open Inference Protocol."""
         address = self._board.reach(name, url, timeout_s) if isinstance(self._board, Simulated) else url
         self._remotes[name] = RemoteTarget(address, self._board.clock, timeout_s)
+        self._addresses[name] = address, timeout_s
 
     def workload(
         self,
@@ -168,14 +171,31 @@ class Agent:
         """Give the interface back."""
         self._shaping.close()
 
-    def trial(self, workload: str, who: dict[str, Any], window: dict[str, Any], index: int) -> dict[str, Any]:
+    def probe(self, name: str, up_bytes: int) -> dict[str, Any]:
+        """Probe the path to a remote target; returns the fields of `Path`, or the "failure"."""
+        address, timeout_s = self._addresses[name]
+        try:
+            return asdict(probe(address, timeout_s, up_bytes))
+        except ProbeFailed as failure:
+            return {"failure": str(failure)}
+
+    def trial(
+        self,
+        workload: str,
+        who: dict[str, Any],
+        window: dict[str, Any],
+        index: int,
+        signals: dict[str, float] | None,
+    ) -> dict[str, Any]:
         """Observe, decide, run.
 
-        `who` is {"policy": name, "again": whether to repeat its last decision}, or {"action": {...}}.
+        `who` is {"policy": name, "again": whether to repeat its last decision}, or {"action": {...}}. `signals` are
+        those of the state (rssi_dbm, peer_rssi_dbm) which the link stands for, whatever the board's radio receives.
         """
         task = self._tasks[workload]
         telemetry = self._board.observe()
-        state = State(task, telemetry.co_cpu, telemetry.co_memory, telemetry.rssi_dbm, telemetry.peer_rssi_dbm)
+        seen = {"rssi_dbm": telemetry.rssi_dbm, "peer_rssi_dbm": telemetry.peer_rssi_dbm, **(signals or {})}
+        state = State(task, telemetry.co_cpu, telemetry.co_memory, **seen)
         policy = self._policies[who["policy"]] if "policy" in who else None
         if policy is None:
             action = Action(**who["action"])
@@ -212,7 +232,9 @@ class Agent:
                 "frequency_hz": observed_hz,
                 "temperature_c": telemetry.temperature_c,
                 "throttled": telemetry.throttled,
+                "rssi_dbm": telemetry.rssi_dbm,
             },
+            "request_bytes": task.network.input_bytes,
             "opt": opt,
             "truth_j": self._true_energy_j(trial),
         }

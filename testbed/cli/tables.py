@@ -44,7 +44,7 @@ def _figures(row: Mapping[str, Any], width: int) -> list[str]:
     latency_s = row["median_latency_s"]
     figures = [
         f"  {row['policy_name']}{phase}",
-        str(row["trials"]),
+        f"{row['trials']} ({row['strayed']} off)" if row["strayed"] else str(row["trials"]),
         _energy(row),
         _UNKNOWN if latency_s is None else f"{latency_s * 1e3:.3g}",
         _times(row["efficiency"], row["efficiency_low"], row["efficiency_high"]),

@@ -22,6 +22,8 @@ class VirtualLinkSettings(Strict):
 
     kind: Literal["virtual"]
     standard: Standard = "802.11n-ht40"
+    probe: bool = False
+    """measure the path to the endpoints after each change, beside what was asked"""
 
 
 class NetemLinkSettings(Strict):
@@ -36,6 +38,8 @@ class NetemLinkSettings(Strict):
     replace: bool = False
     """whether queues and filters that somebody built on the interface by hand may be thrown away"""
     standard: Standard = "802.11n-ht40"
+    probe: bool = False
+    """measure the path to the endpoints after each change, beside what was asked"""
 
 
 LinkSettings = Annotated[VirtualLinkSettings | NetemLinkSettings, Field(discriminator="kind")]

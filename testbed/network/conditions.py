@@ -170,6 +170,10 @@ class Link(Protocol):
     def labels(self) -> tuple[str, ...]:
         """What a reader of results made under it must know."""
 
+    @property
+    def moves_radio(self) -> bool:
+        """Whether the board's own radio is at the signal that is imposed, or works on at its own."""
+
     def apply(self, condition: Condition, target: str) -> Applied:
         """Impose a condition on the path to a remote target ("cloud", "edge")."""
 

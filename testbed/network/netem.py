@@ -49,6 +49,8 @@ class Shaping(Protocol):
 class NetemLink:
     """Implements `Link` on a network interface."""
 
+    moves_radio = False
+
     def __init__(self, shaping: Shaping, targets: Collection[str]) -> None:
         self._shaping = shaping
         self.targets = tuple(targets)

@@ -17,8 +17,8 @@ RTT_SLACK_S = 0.010
 """a round trip may be so much longer or shorter than the delays, jitter and sending times ask for"""
 JITTERS = 3.0
 """and so many times the jitter of a round trip besides"""
-RSSI_SLACK_DB = 3.0
-"""how far a radio's signal may lie from the one asked for"""
+RSSI_SLACK_DB = 6.0
+"""how far a radio's signal may lie from the one asked for: single readings wander by several dB"""
 _HEAD_BYTES = 300
 """of a small request or its reply, with the headers of TCP, IP and Ethernet"""
 

@@ -16,7 +16,8 @@ from testbed.network.conditions import Condition
 from testbed.network.shapes import observed
 
 _THING = re.compile(r"link-(?P<namespace>\d+)-(?P<interface>.+)")
-_UNTOLD = Shape(0.0, 0.0, 0.0, 0.0, 0, "normal", 0.0, None, 0.0, 0.0, 0.0)
+_UNTOLD = Shape(0.0, 0.0, 0.0, 0.0, 1, "normal", 0.0, None, 0.0, 0.0, 0.0)
+"""stands for what a kernel does not tell"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ class VirtualLink:
 
     targets = ("cloud", "edge")
     labels = ()
+    moves_radio = True
 
     def __init__(self, agent: RemoteAgent, now_ns: Callable[[], int]) -> None:
         self._agent = agent

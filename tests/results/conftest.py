@@ -120,7 +120,10 @@ def trial(index: int, **changes: object) -> TrialRecord:
                 chosen_met=True,
             ),
             truth_energy_j=0.1,
-            condition=ConditionRecord(asked={"rssi_dbm": -55.0}, applied={"rssi_dbm": -55.0}),
+            radio_penalty_j=None,
+            condition=ConditionRecord(
+                asked={"rssi_dbm": -55.0}, applied={"rssi_dbm": -55.0}, observed={"rssi_dbm": -56.0}, strayed=()
+            ),
             observed={"frequency_hz": 1.5e9},
             clock=ClockFit(offset_ns=12345, drift=1e-6, uncertainty_s=1e-5, residual_s=2e-5),
             outcome="ok",
@@ -134,7 +137,7 @@ def block(number: int = 0) -> BlockRecord:
     return BlockRecord(
         block=number,
         environment="S1",
-        condition=ConditionRecord(asked={}, applied={}),
+        condition=ConditionRecord(asked={}, applied={}, observed={}, strayed=()),
         clocks={"board": ClockFit(offset_ns=-5, drift=0.0, uncertainty_s=1e-5, residual_s=2e-5)},
         started="2025-05-01T12:00:00+00:00",
         start_ns=0,

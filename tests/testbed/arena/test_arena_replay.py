@@ -49,7 +49,9 @@ def trial(index: int, action: tuple[str, str, float | None], environment: str, *
         "reward": None,
         "opt": None,
         "truth_energy_j": None,
-        "condition": ConditionRecord(asked={"link": {"rssi_dbm": -82.0 if weak else -58.0}}, applied={}),
+        "condition": ConditionRecord(
+            asked={"link": {"rssi_dbm": -82.0 if weak else -58.0}}, applied={}, observed={}, strayed=()
+        ),
         "observed": {},
         "clock": None,
         "outcome": "ok",

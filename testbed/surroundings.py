@@ -1,0 +1,104 @@
+"""Puts what is to surround the board in force, and looks at what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+from results import ConditionRecord
+from testbed.agent.probe import Path
+from testbed.config import LinkSettings
+from testbed.moment import Moment
+from testbed.network.conditions import Applied, Condition, Link, Standard, condition_at
+from testbed.network.observed import probe_bytes, strays, strays_in_signal
+from testbed.network.penalty import radio_penalty_j
+from testbed.remote import RemoteAgent
+
+_LINKS = {"cloud": "link", "edge": "peer_link"}
+"""remote target -> how the link to it is called on record"""
+_SIGNALS = {"cloud": "rssi_dbm", "edge": "peer_rssi_dbm"}
+"""remote target -> how the signal towards it is called in a state"""
+_PROBE_PATIENCE_S = 60.0
+
+
+class Surroundings:
+    """Of the board of an open bench."""
+
+    def __init__(
+        self, agent: RemoteAgent, link: Link | None, settings: LinkSettings | None, endpoints: Mapping[str, str]
+    ) -> None:
+        """`endpoints` are those that can be probed, with their urls."""
+        self._agent = agent
+        self._link = link
+        self._settings = settings
+        self._endpoints = endpoints
+        self._was: Moment | None = None
+        self._co_runner: dict[str, float] = {}
+        self._applied: dict[str, Applied] = {}
+        self.condition = ConditionRecord(asked={}, applied={}, observed={}, strayed=())
+        """in force"""
+
+    def impose(self, wanted: Moment, *, anew: bool) -> None:
+        """Put a moment in force where it is not yet; all of it when `anew`."""
+        was, co_runner = self._was, {"cpu": wanted.co_cpu, "memory": wanted.co_memory}
+        if wanted == was and not anew:
+            return
+        if anew or was is None or (was.co_cpu, was.co_memory) != (wanted.co_cpu, wanted.co_memory):
+            self._co_runner = self._agent.ask("co_run", **co_runner)
+        asked: dict[str, Any] = {"co_runner": co_runner}
+        applied: dict[str, Any] = {"co_runner": self._co_runner}
+        if self._link is not None and self._settings is not None:
+            for target, condition in _conditions(wanted, self._settings.standard).items():
+                if target in self._link.targets:
+                    result = self._applied[target] = self._link.apply(condition, target)
+                    asked[_LINKS[target]] = asdict(result.asked)
+                    applied[_LINKS[target]] = asdict(result.observed) | {"time_ns": result.time_ns}
+        self._was = wanted
+        observed, strayed = self._probed()
+        self.condition = ConditionRecord(asked=asked, applied=applied, observed=observed, strayed=strayed)
+
+    def signals(self) -> dict[str, float] | None:
+        """What policies are to see of signals that the link stands for, and the board's radio cannot know of."""
+        if self._link is None or self._link.moves_radio:
+            return None
+        asked = {_SIGNALS[target]: applied.asked.rssi_dbm for target, applied in self._applied.items()}
+        return {name: rssi_dbm for name, rssi_dbm in asked.items() if rssi_dbm is not None}
+
+    def with_signal(self, radio_dbm: float) -> ConditionRecord:
+        """The condition on record, with what the radio received meanwhile."""
+        asked_dbm = self._applied["cloud"].asked.rssi_dbm if "cloud" in self._applied else None
+        found: tuple[str, ...] = ()
+        if asked_dbm is not None and self._link is not None and self._link.moves_radio:
+            found = strays_in_signal(asked_dbm, radio_dbm)
+        condition = self.condition
+        return replace(
+            condition, observed=condition.observed | {"rssi_dbm": radio_dbm}, strayed=condition.strayed + found
+        )
+
+    def penalty_j(self, target: str, request_bytes: int) -> float | None:
+        """What the radio would have drawn besides at the signal that the link stands for; None where it is at it."""
+        if self._link is None or self._link.moves_radio or target not in self._applied:
+            return None
+        return radio_penalty_j(request_bytes, self._applied[target].asked)
+
+    def _probed(self) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """What probes of the paths find, and in which ways that is not what the link holds."""
+        observed: dict[str, Any] = {}
+        strayed: list[str] = []
+        for target, applied in self._applied.items() if self._settings is not None and self._settings.probe else ():
+            held = applied.observed
+            if target not in self._endpoints or 0 in (held.rate_up_bps, held.rate_down_bps):
+                continue  # nothing comes back in an outage
+            found = self._agent.ask("probe", patience_s=_PROBE_PATIENCE_S, name=target, up_bytes=probe_bytes(held))
+            observed[_LINKS[target]] = found
+            reasons = (found["failure"],) if "failure" in found else strays(held, Path(**found))
+            strayed += [f"{target}: {reason}" for reason in reasons]
+        return observed, tuple(strayed)
+
+
+def _conditions(wanted: Moment, standard: Standard) -> dict[str, Condition]:
+    return {
+        "cloud": wanted.cloud or condition_at(wanted.rssi_dbm, standard),
+        "edge": condition_at(wanted.peer_rssi_dbm, standard),
+    }
