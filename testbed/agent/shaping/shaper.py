@@ -32,6 +32,7 @@ from testbed.agent.shaping.filters import Address
 from testbed.agent.shaping.netlink import CREATE, EXCLUSIVE, NEWQDISC, KernelRefusal, Request, Rtnetlink
 from testbed.agent.shaping.shape import Mismatch, Shape
 from testbed.agent.shaping.survey import ShapingError, clear, find, has_netem, require_right, require_untouched
+from testbed.agent.shaping.waker import Waker
 
 Side = Literal["board", "endpoint"]
 """which end of the path the interface belongs to: the board's own, or one that looks towards the board"""
@@ -58,6 +59,7 @@ class Shaper:
         self._owner = f"{owner} on {socket.gethostname()}"
         self._replace = replace
         self._indices: dict[str, tuple[int, int]] = {}
+        self._rates_bps: dict[str, tuple[float, float]] = {}
         self._owned = ExitStack()
         self.netem = False
         """whether this kernel can delay and lose packets, too"""
@@ -66,6 +68,7 @@ class Shaper:
         """Raises ShapingError, with nothing changed, where the interface cannot be had or the kernel cannot shape."""
         with ExitStack() as owned:
             self._kernel = owned.enter_context(Rtnetlink())
+            self._waker = owned.enter_context(Waker())
             self._interface = find(self._kernel, self._name)
             require_right(self._kernel)
             self._directions = {target: self._both(place, target) for place, target in enumerate(self._paths)}
@@ -107,15 +110,24 @@ class Shaper:
             requests = self._requests(target, up, down, flags=0)
             echoes = self._kernel.ask(requests)
             time_ns = time.monotonic_ns()
+            self._wake(target, (up.rate_bps, down.rate_bps))
             each = len(requests) // 2
             one, other = self._directions[target]
             return read_back(echoes[:each], one.device, up), read_back(echoes[each:], other.device, down), time_ns
         except (KernelRefusal, Mismatch) as error:
             raise ShapingError(f"{error.strerror or error}") from None
 
+    def _wake(self, target: str, rates_bps: tuple[float, float]) -> None:
+        before = self._rates_bps.get(target, rates_bps)
+        self._rates_bps[target] = rates_bps
+        for direction, was, now in zip(self._directions[target], before, rates_bps, strict=True):
+            if now > was:
+                self._waker.wake(direction.device)
+
     def restore(self) -> None:
         """Leave the interface as it was found; another `shape` begins anew. Raises ShapingError where that fails."""
         self._indices.clear()
+        self._rates_bps.clear()
         if troubles := undo(self._steps()):
             raise ShapingError(f"{self._name} could not be given back: {'; '.join(troubles)}")
 
