@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from results import ConditionRecord
@@ -52,8 +52,8 @@ class Surroundings:
             for target, condition in _conditions(wanted, self._settings.standard).items():
                 if target in self._link.targets:
                     result = self._applied[target] = self._link.apply(condition, target)
-                    asked[_LINKS[target]] = asdict(result.asked)
-                    applied[_LINKS[target]] = asdict(result.observed) | {"time_ns": result.time_ns}
+                    asked[_LINKS[target]] = result.asked.as_json()
+                    applied[_LINKS[target]] = result.observed.as_json() | {"time_ns": result.time_ns}
         self._was = wanted
         observed, strayed = self._probed()
         self.condition = ConditionRecord(asked=asked, applied=applied, observed=observed, strayed=strayed)

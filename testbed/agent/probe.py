@@ -32,6 +32,8 @@ class Path:
 
     rtt_s: float
     """of a small request on an open connection, the server's own time included: the median"""
+    least_rtt_s: float
+    """of the fastest"""
     goodput_up_bps: float
     """of a large request's body, less the round trip: the best"""
     up_bytes: int
@@ -57,9 +59,8 @@ def probe(url: str, timeout_s: float, up_bytes: int) -> Path:
         raise ProbeFailed(f"{url}: {reason or type(error).__name__}") from None
     finally:
         connection.close()
-    # The shortest round trip: what it has of a server's dawdling is not in the large request's time for sure.
     sending_s = max(min(large_s[1:]) - min(small_s), 1e-6)
-    return Path(median(small_s), 8 * len(body) / sending_s, len(body))
+    return Path(median(small_s), min(small_s), 8 * len(body) / sending_s, len(body))
 
 
 def _exchange(connection: HTTPConnection, method: str, path: str, body: bytes | None = None) -> None:

@@ -112,7 +112,7 @@ def play_trace(
             for change in play(played, link, _TARGET, MonotonicClock(), offset_s, length_s):
                 changes.append(change)
                 if lines is not None:
-                    lines.write(json.dumps(_finite(change.as_json())) + "\n")
+                    lines.write(json.dumps(change.as_json(), allow_nan=False) + "\n")
         except KeyboardInterrupt:
             _screen.print(_sum_of(changes), markup=False)
             raise typer.Exit(INTERRUPTED) from None
@@ -255,12 +255,5 @@ def _log_to(path: Path | None) -> Iterator[TextIO | None]:
         yield lines
 
 
-def _finite(value: Any) -> Any:
-    """JSON knows no infinity: a rate without a limit is null."""
-    if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
-    return None if value == inf else value
-
-
 def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(_finite(value), indent=2, allow_nan=False) + "\n")
+    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")

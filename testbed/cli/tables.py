@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -22,7 +22,8 @@ _NARROW = 104
 
 def summary_table(rows: Sequence[Mapping[str, Any]], caution: str | None, width: int) -> Table:
     """A run's figures: a section for each workload and environment. `caution` is said under the table."""
-    table = Table(box=SIMPLE_HEAD, caption=caution, caption_style="yellow", header_style="bold", pad_edge=False)
+    notes = "\n".join(_notes(rows, caution)) or None
+    table = Table(box=SIMPLE_HEAD, caption=notes, caption_style="yellow", header_style="bold", pad_edge=False)
     table.add_column("", no_wrap=True)
     for heading in ("trials", "mJ each", "median ms", "vs CPU FP32", "QoS missed", "as Opt"):
         table.add_column(heading, justify="right", no_wrap=width >= _NARROW)
@@ -39,12 +40,21 @@ def summary_table(rows: Sequence[Mapping[str, Any]], caution: str | None, width:
     return table
 
 
+def _notes(rows: Sequence[Mapping[str, Any]], caution: str | None) -> Iterator[str]:
+    if caution is not None:
+        yield caution
+    if strayed := sum(row["strayed"] for row in rows if row["phase"] == "all"):
+        yield f"{strayed} trials were off the condition asked for; the report says how"
+    if any(row["radio_penalty_j"] is not None for row in rows):
+        yield "emulated link: the radio's power at a weak signal is not in the energy; the report has a modelled column"
+
+
 def _figures(row: Mapping[str, Any], width: int) -> list[str]:
     phase = "" if row["phase"] == "all" else f", {row['phase']}"
     latency_s = row["median_latency_s"]
     figures = [
         f"  {row['policy_name']}{phase}",
-        f"{row['trials']} ({row['strayed']} off)" if row["strayed"] else str(row["trials"]),
+        str(row["trials"]),
         _energy(row),
         _UNKNOWN if latency_s is None else f"{latency_s * 1e3:.3g}",
         _times(row["efficiency"], row["efficiency_low"], row["efficiency_high"]),

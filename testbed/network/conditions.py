@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from math import inf
 from types import TracebackType
 from typing import Any, Literal, Protocol, get_args
@@ -107,6 +107,11 @@ class Condition:
             raise BenchError("a condition loses packets at random or in bursts: give 'loss' or 'burst'")
         if self.reorder and not self.delay_s:
             raise BenchError("a condition's reorder needs a delay_s: without one there is nothing to overtake")
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, as they stand on record; JSON knows no infinity, and a rate without a limit is None."""
+        plain = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        return {name: None if value == inf else value for name, value in plain.items()}
 
     def with_given(self, given: Mapping[str, Any]) -> Condition:
         """The same but for what is given of it, which is then neither measured nor proposed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from testbed.agent.contract import Clock
@@ -33,8 +33,8 @@ class Change:
             "time_ns": self.applied.time_ns,
             "late_s": self.late_s,
             "skipped": self.skipped,
-            "asked": asdict(self.applied.asked),
-            "observed": asdict(self.applied.observed),
+            "asked": self.applied.asked.as_json(),
+            "observed": self.applied.observed.as_json(),
         }
 
 

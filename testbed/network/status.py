@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,13 @@ class Shaped:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
-        return asdict(self)
+        return {
+            "interface": self.interface,
+            "owner": self.owner,
+            "pid": self.pid,
+            "alive": self.alive,
+            "paths": [path.as_json() for path in self.paths],
+        }
 
 
 def shaped_here(folder: Path = FOLDER) -> Iterator[Shaped]:
