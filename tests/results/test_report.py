@@ -10,7 +10,7 @@ from plotly.offline import get_plotlyjs
 
 from results import figures, formats
 from results.analysis import analyse
-from results.records import VIRTUAL_LABEL, ActionRecord, CalibrationFacts, RewardRecord
+from results.records import VIRTUAL_LABEL, ActionRecord, CalibrationFacts, ConditionRecord, RewardRecord
 from results.report import render, write_report
 from results.run import Run
 from results.statistics import Estimate
@@ -201,3 +201,30 @@ def test_ratios_and_fractions_are_worded() -> None:
     assert formats.signed_percent(-0.0001) == "+0.0\u00a0%"
     assert formats.signed_percent(-0.02) == "\u22122.0\u00a0%"
     assert formats.with_uncertainty(0.0392, 0.00047) == "39.2\u00a0\u00b1\u00a00.47\u00a0mJ"
+
+
+def test_a_path_that_strayed_is_told_with_its_trial_and_reason(tmp_path: Path, synthetic: ModuleType) -> None:
+    strayed = ConditionRecord(asked={}, applied={}, observed={}, strayed=("cloud: goodput 90 Mbit/s up, 5 asked",))
+    page = without_library(render(one_cell(tmp_path, synthetic, [{}, {"condition": strayed}, {}])))
+    assert "1 trials in S1, such as trial 1: cloud: goodput 90 Mbit/s up, 5 asked" in page
+    assert "1 off their condition" in page
+
+
+def test_the_modelled_penalty_has_a_column_of_its_own_where_a_link_is_emulated(
+    tmp_path: Path, synthetic: ModuleType
+) -> None:
+    emulated = one_cell(tmp_path / "emulated", synthetic, [{"radio_penalty_j": 0.25}, {"radio_penalty_j": None}])
+    (row,) = analyse(emulated).rows
+    assert row.radio_penalty_j == 0.125  # an inference on the board adds nothing
+    assert "radio, modelled" in without_library(render(emulated))
+    plain = one_cell(tmp_path / "plain", synthetic, [{}, {}])
+    assert analyse(plain).rows[0].radio_penalty_j is None
+    assert "radio, modelled" not in without_library(render(plain))
+
+
+def one_cell(path: Path, synthetic: ModuleType, trials: list[dict[str, object]]) -> Run:
+    with RunStore.create(path / "run", synthetic.header(), synthetic.plan(len(trials))) as store:
+        for index, changes in enumerate(trials):
+            store.append(synthetic.trial(index, environment="S1", energy=synthetic.energy(0.3), **changes), None)
+        store.finish()
+    return Run.read(path / "run")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from itertools import groupby
+from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from testbed.config import Suite
 from testbed.environments import SIGNAL_RANGE_DBM
@@ -85,3 +89,19 @@ def test_a_changing_co_runner_changes_within_its_block_and_a_steady_one_does_not
     loads = {e: {t.surroundings.co_cpu for t in plan if t.environment == e} for e in ("S2", "D2")}
     assert loads["S2"] == {0.75}
     assert len(loads["D2"]) > 2
+
+
+def test_a_trace_goes_on_from_block_to_block_and_is_on_the_plan(tmp_path: Path) -> None:
+    (tmp_path / "bus.csv").write_text("time,rate\n" + "".join(f"{i},{i + 1}e6\n" for i in range(50)))
+    bus = {"name": "bus", "trace": str(tmp_path / "bus.csv"), "trace_step_s": 2}
+    plan = build_plan(suite(environments=["S1", bus]), 1)
+    assert [PlannedTrial.from_dict(json.loads(json.dumps(trial.as_dict()))) for trial in plan] == plan
+    rates = [t.surroundings.cloud.rate_up_bps for t in plan if t.environment == "bus" and t.surroundings.cloud]
+    assert rates == [(2 * i % 50 + 1) * 1e6 for i in range(len(rates))]
+    assert all(trial.surroundings.cloud is None for trial in plan if trial.environment == "S1")
+    assert plan[-1].surroundings.rssi_dbm == round(plan[-1].surroundings.rssi_dbm)
+
+
+def test_a_trace_and_a_signal_exclude_each_other() -> None:
+    with pytest.raises(ValidationError, match="give either 'trace' or a signal"):
+        suite(environments=[{"name": "bus", "trace": "bus.csv", "rssi_dbm": -70}])

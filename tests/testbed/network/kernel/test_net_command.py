@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from testbed.cli import run_command_line
 from tests.testbed.network.kernel.wires import FAR_ADDRESSES, NEAR, PORT, Wire, kernel_state, one_way_s
 
 TO = f"{FAR_ADDRESSES[4]}:{PORT}"
 SHAPE = ("--interface", NEAR, "--to", TO)
 
 
-def net_command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "testbed", "net", *arguments], capture_output=True, text=True, timeout=120
-    )
+@dataclass(frozen=True)
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def net_command(*arguments: str) -> Done:
+    """Within this process: a start of the program takes seconds here."""
+    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+        status = run_command_line(["net", *arguments])
+    return Done(status, out.getvalue(), err.getvalue())
 
 
 @contextmanager
