@@ -34,7 +34,7 @@ def test_every_example_is_right(file: Path) -> None:
         ("profile: [S1]}", "profile: [S4]}", "'edge-best': S4 is not profiled"),
         ("name: bayesian}", "name: opt}", "policies: opt stands there twice"),
         ("environments: [S1, D4]", "environments: [S1, hot]", "environments and drifts: hot stands there twice"),
-        ("environments: [S1, D4]", "environments: [{name: bus, trace: b.csv}]", "'bus': the arena's worlds know signals"),
+        ("environments: [S1, D4]", "environments: [{name: b, trace: b.csv}]", "'b': the arena's worlds know signals"),
     ],
 )
 def test_a_wrong_file_is_refused(written: Path, right: str, wrong: str, message: str) -> None:
