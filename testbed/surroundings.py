@@ -78,9 +78,9 @@ class Surroundings:
 
     def penalty_j(self, target: str, request_bytes: int) -> float | None:
         """What the radio would have drawn besides at the signal that the link stands for; None where it is at it."""
-        if self._link is None or self._link.moves_radio or target not in self._applied:
+        if self._link is None or self._settings is None or self._link.moves_radio or target not in self._applied:
             return None
-        return radio_penalty_j(request_bytes, self._applied[target].asked)
+        return radio_penalty_j(request_bytes, self._applied[target].asked, self._settings.standard)
 
     def _probed(self) -> tuple[dict[str, Any], tuple[str, ...]]:
         """What probes of the paths find, and in which ways that is not what the link holds."""

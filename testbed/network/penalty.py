@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from testbed.network.conditions import Condition, condition_at
+from testbed.network.conditions import Condition, Standard, condition_at
 
 ACTIVE_W = 1.0
 """What a board's Wi-Fi draws beyond idling while it transfers: this testbed's proposal, not measured."""
@@ -10,7 +10,7 @@ STRONG_DBM = -50.0
 """the signal at which the board's own radio is taken to be"""
 
 
-def radio_penalty_j(request_bytes: int, condition: Condition) -> float | None:
+def radio_penalty_j(request_bytes: int, condition: Condition, standard: Standard) -> float | None:
     """Energy of one inference's request at the signal a condition stands for, less that at a strong one.
 
     The radio is taken to be active for as long as the request takes at the signal's goodput: energy per bit is then in
@@ -18,6 +18,6 @@ def radio_penalty_j(request_bytes: int, condition: Condition) -> float | None:
     """
     if condition.rssi_dbm is None or condition.rate_up_bps == 0:
         return None
-    strong_bps = condition_at(STRONG_DBM).rate_up_bps
+    strong_bps = condition_at(STRONG_DBM, standard).rate_up_bps
     longer_s = 8 * request_bytes * (1 / condition.rate_up_bps - 1 / strong_bps)
     return max(longer_s, 0.0) * ACTIVE_W

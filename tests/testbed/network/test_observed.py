@@ -5,13 +5,14 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.agent.probe import LEAST_BYTES, MOST_BYTES, Path, ProbeFailed, probe
-from testbed.network.conditions import Condition, condition_at
+from testbed.network.conditions import Condition, Standard, condition_at
 from testbed.network.observed import (
     GOODPUT_FACTOR,
     JUDGED_BPS,
@@ -98,13 +99,14 @@ def test_a_radio_at_another_signal_strays(radio_dbm: float, strays_: bool) -> No
     assert bool(strays_in_signal(-78.0, radio_dbm)) is strays_
 
 
-def test_the_penalty_is_the_longer_airtime_at_the_radios_power() -> None:
-    weak, strong = condition_at(-78.0), condition_at(-50.0)
+@pytest.mark.parametrize("standard", get_args(Standard))
+def test_the_penalty_is_the_longer_airtime_at_the_radios_power(standard: Standard) -> None:
+    weak, strong = condition_at(-78.0, standard), condition_at(-50.0, standard)
     longer_s = 8 * 150_000 * (1 / weak.rate_up_bps - 1 / strong.rate_up_bps)
-    assert radio_penalty_j(150_000, weak) == pytest.approx(longer_s * ACTIVE_W)
-    assert radio_penalty_j(150_000, strong) == 0.0
+    assert radio_penalty_j(150_000, weak, standard) == pytest.approx(longer_s * ACTIVE_W)
+    assert radio_penalty_j(150_000, strong, standard) == 0.0
 
 
 def test_without_a_signal_or_in_an_outage_there_is_no_penalty() -> None:
-    assert radio_penalty_j(150_000, HELD) is None
-    assert radio_penalty_j(150_000, condition_at(-95.0)) is None
+    assert radio_penalty_j(150_000, HELD, "802.11n-ht40") is None
+    assert radio_penalty_j(150_000, condition_at(-95.0), "802.11n-ht40") is None
