@@ -52,11 +52,11 @@ def play(
     end_ns = start_ns + round(length_s * 1e9)
     steps = trace.schedule(offset_s)
     step, following = next(steps), next(steps)
-    while step.at_s < length_s and clock.now_ns() < end_ns:
+    while _due_ns(start_ns, step) < end_ns and clock.now_ns() < end_ns:
         clock.sleep_until(_due_ns(start_ns, step))
         skipped = 0
         # A link slower than the trace must not fall behind it: what is over already would only delay what is not.
-        while following.at_s < length_s and _due_ns(start_ns, following) <= clock.now_ns():
+        while _due_ns(start_ns, following) <= min(clock.now_ns(), end_ns - 1):
             step, following, skipped = following, next(steps), skipped + 1
         yield Change(_due_ns(start_ns, step), link.apply(step.condition, target), skipped)
         step, following = following, next(steps)

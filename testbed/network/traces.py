@@ -43,13 +43,14 @@ class LinkTrace:
     def schedule(self, offset_s: float) -> Iterator[Step]:
         """The steps from `offset_s` into the trace on, without an end; their times count from there."""
         begin_s = offset_s % self.length_s
-        index, round_s = self._index(begin_s), -begin_s
+        index, rounds = self._index(begin_s), 0
         yield Step(0.0, self.steps[index].condition)
         while True:
             index += 1
             if index == len(self.steps):
-                index, round_s = 0, round_s + self.length_s
-            yield Step(round_s + self.steps[index].at_s, self.steps[index].condition)
+                index, rounds = 0, rounds + 1
+            # Not added up: a trace may be played a million times.
+            yield Step(rounds * self.length_s - begin_s + self.steps[index].at_s, self.steps[index].condition)
 
     def _index(self, time_s: float) -> int:
         return bisect_right(self.steps, time_s, key=lambda step: step.at_s) - 1

@@ -79,6 +79,13 @@ def test_longer_than_it_is_a_trace_is_looped() -> None:
     assert world.applied[4:8] == world.applied[:4]
 
 
+def test_a_whole_number_of_rounds_ends_with_the_last_step() -> None:
+    world, trace = World(), a_trace(2, 0.025)
+    changes = list(play(trace, world, "cloud", world, length_s=4.0))
+    assert len(changes) == 160
+    assert changes[-1].due_ns - START_NS == 3_975_000_000
+
+
 @given(st.floats(0.0, 3.0), st.integers(1, 20))
 def test_a_slow_link_leaves_steps_out_and_never_falls_behind(takes_s: float, steps: int) -> None:
     world, trace = World(takes_s), a_trace(steps)

@@ -19,7 +19,7 @@ _REPORTS: pytest.StashKey[dict[str, list[Any]]] = pytest.StashKey()
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
     """A test of this folder is reported as it went elsewhere."""
     if _INSIDE or _HERE not in item.path.parents:
         return None
@@ -35,6 +35,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
     for report in session.stash[_REPORTS][item.nodeid]:
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    # What a test before these has set up, and the next one does not share, nobody else would take down.
+    session._setupstate.teardown_exact(nextitem)
     return True
 
 

@@ -16,7 +16,7 @@ HIGH_BPS, LOW_BPS = 20e6, 1e6
 def show_s(changes: list[Change], arrived_ns: NDArray[np.int64]) -> NDArray[np.float64]:
     """How long after each rise to HIGH_BPS took effect two packets came as close together as only that rate brings."""
     close = arrived_ns[:-1][np.diff(arrived_ns) < 1.5e9 * FRAME_BITS / HIGH_BPS]
-    rises = [each.applied.time_ns for each in changes[1:] if each.applied.asked.rate_up_bps == HIGH_BPS]
+    rises = [each.applied.time_ns for each in changes[1:-1] if each.applied.asked.rate_up_bps == HIGH_BPS]
     return np.array([(close[np.searchsorted(close, rise_ns)] - rise_ns) * 1e-9 for rise_ns in rises])
 
 
