@@ -11,7 +11,7 @@ from bench.captures import Accuracy, Point, measure
 from bench.figure import Figure
 
 CAPTURES, SEED = 204, 2
-BIAS_LIMITS = {0.005: 0.03, 0.02: 0.01, 0.1: 0.002, 0.25: 0.002, 2.0: 0.002}
+BIAS_LIMITS = {0.005: 0.03, 0.02: 0.01, 0.1: 0.002, 1.0: 0.002}
 """window in s -> the mean relative error allowed"""
 COVERAGE_LIMITS = 0.90, 1.0
 """of the errors within two standard uncertainties"""

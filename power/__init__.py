@@ -1,7 +1,7 @@
 """Joules: power monitors, their samples on the controller's clock, and energy with its uncertainty."""
 
 from power.bridge_input import BridgeInput
-from power.clock import ClockFit, fit_round_trips
+from power.clock import ClockFit, fit_events, fit_round_trips
 from power.corrected import Corrected, Correction
 from power.energy import Energy, cut
 from power.errors import (
@@ -14,6 +14,7 @@ from power.errors import (
     PortBusy,
     PortMissing,
     PowerError,
+    PulseLost,
     SensorFault,
     TraceIncomplete,
     TransientError,
@@ -25,6 +26,7 @@ from power.hwmon import Accuracy, HwmonChip
 from power.ina_bridge import InaBridge
 from power.ina_i2c import InaI2c
 from power.jetson import JetsonRails
+from power.mark_line import Edges, find_edges
 from power.monitor import Channel, Kind, MonitorSpec, PowerMonitor, Specimen
 from power.monsoon_lvpm import MonsoonLvpm
 from power.on_board import OnBoard
@@ -33,6 +35,7 @@ from power.rapl import Rapl
 from power.recorder import Recorder
 from power.sampler_process import Place
 from power.samples import Samples
+from power.sync_pulse import Pulse, find_pulse, maximal_code
 from power.tally import Sum, Tally
 
 __all__ = [
@@ -45,6 +48,7 @@ __all__ = [
     "ClockFit",
     "Corrected",
     "Correction",
+    "Edges",
     "Energy",
     "HwmonChip",
     "InaBridge",
@@ -63,6 +67,8 @@ __all__ = [
     "PortMissing",
     "PowerError",
     "PowerMonitor",
+    "Pulse",
+    "PulseLost",
     "Rapl",
     "Recorder",
     "Samples",
@@ -76,5 +82,9 @@ __all__ = [
     "WindowTooShort",
     "WrongDevice",
     "cut",
+    "find_edges",
+    "find_pulse",
+    "fit_events",
     "fit_round_trips",
+    "maximal_code",
 ]

@@ -68,5 +68,9 @@ class WindowTooShort(PowerError):
         self.repetitions = repetitions
 
 
+class PulseLost(TransientError):
+    """The sync pulse does not show in the trace."""
+
+
 class TraceIncomplete(TransientError):
     """The trace does not cover the window, or too many of its samples are missing."""

@@ -99,6 +99,11 @@ class BoardSettings(Strict):
     def draw(self) -> Draw | None:
         """What the board can draw, where that is known."""
 
+    @property
+    def marker_wired(self) -> bool:
+        """Whether an output of the board is wired to the meter's marker input; a kind that can do so says it."""
+        return False
+
     @abstractmethod
     def agent_config(self, supply: Path | None, seed: int) -> dict[str, object]:
         """What the opener is given. `supply` is the file a simulated board writes its power to."""

@@ -1,0 +1,94 @@
+"""Marks by a wire from the board to the meter: its edges stand in the trace itself."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from power import ClockFit, Edges, MonitorSpec, find_edges
+from results.records import MarksMethod
+from testbed.marks import Anchors, HostClocks, Marks, Trace, place
+
+_log = logging.getLogger(__name__)
+
+KEEP = 16
+"""edges the line goes through: eight trials"""
+REACH_S = 5e-3
+REACH_U = 4.0
+"""an edge is looked for within so much and so many standard uncertainties of where the host's clocks have it"""
+AGREE_PERIODS = 2.5
+"""the two edges of a trial are off by the same, but for the period each may lie anywhere in"""
+
+
+class MarkerLine:
+    """Implements `Alignment`; where the wire shows no edges the host's clocks stand in."""
+
+    method: MarksMethod = "line"
+
+    def __init__(self, host: HostClocks, meter: Trace, spec: MonitorSpec, bearable_s: float) -> None:
+        """`bearable_s` is how far off a mark may be without harm: more than that is said, and counts."""
+        self._host = host
+        self._meter = meter
+        self._spec = spec
+        self._bearable_s = bearable_s
+        self._anchors = Anchors(KEEP)
+        self._opened = 0
+        self._missed = 0
+
+    def begin(self) -> None:
+        if self._meter.opened != self._opened:
+            self._anchors.clear()
+            self._opened = self._meter.opened
+
+    def end(self) -> None:
+        """Every trial brings its own edges."""
+
+    @property
+    def note(self) -> str:
+        if self._missed:
+            return f"{self._missed} trials without edges on the marker line: look at its wiring"
+        if self._spoilt:
+            return f"edges of the marker line lie {self.fit().residual_s * 1e3:.2g} ms about their line"
+        return ""
+
+    @property
+    def _spoilt(self) -> bool:
+        return self._anchors.fit is not None and self._anchors.fit.residual_s > self._bearable_s
+
+    def fit(self) -> ClockFit:
+        return self._anchors.fit or self._host.fit()
+
+    def place(self, trial: Mapping[str, Any]) -> Marks:
+        by_host = self._host.place(trial)
+        self._look_for(trial["marked_ns"], by_host)
+        if self._anchors.fit is None:
+            return by_host
+        further_s = self._anchors.fit.residual_s if self._spoilt else 0.0
+        return place(self._anchors.fit, trial["start_ns"], trial["end_ns"], further_s)
+
+    def _look_for(self, marked_ns: tuple[int, int], by_host: Marks) -> None:
+        reach_s = REACH_S + REACH_U * by_host.standard_uncertainty_s + 2.0 * self._spec.period_s
+        reach_ns = round(reach_s * 1e9)
+        samples = self._meter.trace(by_host.start_ns - reach_ns, by_host.end_ns + reach_ns)
+        one = samples.of_channel(self._spec.total[0])
+        expected = [int(time_ns) for time_ns in self._host.fit().to_controller(marked_ns)]
+        for line in range(self._spec.mark_lines):
+            edges = find_edges(one, line)
+            if found := self._matched(edges, expected, reach_ns):
+                for board_ns, edge in zip(marked_ns, found, strict=True):
+                    trace_ns, spread_s = int(edges.time_ns[edge]), float(edges.spread_s[edge])
+                    self._anchors.add(board_ns, trace_ns, spread_s, self._host.fit())
+                return
+        self._missed += 1
+        _log.warning("%s shows no edges of the marker line for a trial: look at its wiring", self._spec.name)
+
+    def _matched(self, edges: Edges, expected_ns: list[int], reach_ns: int) -> tuple[int, int] | None:
+        """The edges of a trial's two marks, when they are there and off by the same."""
+        rise, fall = (edges.nearest(at, rises=up) for at, up in zip(expected_ns, (True, False), strict=True))
+        if rise is None or fall is None:
+            return None
+        off_ns = [int(edges.time_ns[edge]) - at for edge, at in zip((rise, fall), expected_ns, strict=True)]
+        apart_s = abs(off_ns[1] - off_ns[0]) * 1e-9
+        agree = apart_s <= AGREE_PERIODS * max(self._spec.period_s, *edges.spread_s[[rise, fall]].tolist())
+        return (rise, fall) if agree and max(map(abs, off_ns)) <= reach_ns else None
