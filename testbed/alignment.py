@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from testbed.errors import BenchError
 from testbed.line_marks import MarkerLine
 from testbed.marks import Alignment, HostClocks
 from testbed.meter import PAD, Meter
 from testbed.opening import OpenBench
-from testbed.pulse_marks import SyncPulse, is_quick_enough
+from testbed.pulse_marks import SyncPulse, chip_for, is_quick_enough
 
 
 def align(opened: OpenBench, meter: Meter, guard_s: float) -> Alignment:
@@ -15,6 +17,10 @@ def align(opened: OpenBench, meter: Meter, guard_s: float) -> Alignment:
 
     A mark may be off by a pad of the cut without harm: there the board idles.
     """
+
+    def load(code: Sequence[int], chip_s: float) -> int:
+        return int(opened.agent.ask("pulse", code=list(code), chip_s=chip_s))
+
     asked = opened.bench.marks
     spec, bearable_s = meter.spec, PAD * guard_s
     wired = opened.bench.board.marker_wired
@@ -28,5 +34,5 @@ def align(opened: OpenBench, meter: Meter, guard_s: float) -> Alignment:
     if asked == "line" or (asked is None and wired and spec.mark_lines):
         return MarkerLine(host, meter, spec, bearable_s)
     if asked == "pulse" or (asked is None and is_quick_enough(spec)):
-        return SyncPulse(host, meter, spec, opened.agent, bearable_s)
+        return SyncPulse(host, meter, spec, load, chip_for(spec), bearable_s)
     return host

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from power import ClockFit, Edges, MonitorSpec, find_edges
 from results.records import MarksMethod
-from testbed.marks import Anchors, HostClocks, Marks, Trace, place
+from testbed.marks import Anchors, HostClocks, Marks, Trace
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ class MarkerLine:
         self._missed = 0
 
     def begin(self) -> None:
+        self._missed = 0
         if self._meter.opened != self._opened:
             self._anchors.clear()
             self._opened = self._meter.opened
@@ -47,7 +49,7 @@ class MarkerLine:
     @property
     def note(self) -> str:
         if self._missed:
-            return f"{self._missed} trials without edges on the marker line: look at its wiring"
+            return f"no edges on the marker line in {self._missed} of its trials: look at its wiring"
         if self._spoilt:
             return f"edges of the marker line lie {self.fit().residual_s * 1e3:.2g} ms about their line"
         return ""
@@ -65,9 +67,12 @@ class MarkerLine:
         if self._anchors.fit is None:
             return by_host
         further_s = self._anchors.fit.residual_s if self._spoilt else 0.0
-        return place(self._anchors.fit, trial["start_ns"], trial["end_ns"], further_s)
+        return self._anchors.place(self._anchors.fit, trial, further_s)
 
-    def _look_for(self, marked_ns: tuple[int, int], by_host: Marks) -> None:
+    def _look_for(self, set_ns: Sequence[Sequence[int]], by_host: Marks) -> None:
+        """Find the edges of a trial; `set_ns`: between which moments the wire rose, and between which it fell."""
+        marked_ns = [before + (after - before) // 2 for before, after in set_ns]
+        took_s = [(after - before) * 1e-9 for before, after in set_ns]
         reach_s = REACH_S + REACH_U * by_host.standard_uncertainty_s + 2.0 * self._spec.period_s
         reach_ns = round(reach_s * 1e9)
         samples = self._meter.trace(by_host.start_ns - reach_ns, by_host.end_ns + reach_ns)
@@ -75,20 +80,20 @@ class MarkerLine:
         expected = [int(time_ns) for time_ns in self._host.fit().to_controller(marked_ns)]
         for line in range(self._spec.mark_lines):
             edges = find_edges(one, line)
-            if found := self._matched(edges, expected, reach_ns):
-                for board_ns, edge in zip(marked_ns, found, strict=True):
-                    trace_ns, spread_s = int(edges.time_ns[edge]), float(edges.spread_s[edge])
-                    self._anchors.add(board_ns, trace_ns, spread_s, self._host.fit())
+            if found := self._matched(edges, expected, reach_ns, sum(took_s)):
+                for board_ns, edge, took in zip(marked_ns, found, took_s, strict=True):
+                    spread_s = math.hypot(float(edges.spread_s[edge]), took / math.sqrt(12.0))
+                    self._anchors.add(board_ns, int(edges.time_ns[edge]), spread_s, self._host.fit())
                 return
         self._missed += 1
         _log.warning("%s shows no edges of the marker line for a trial: look at its wiring", self._spec.name)
 
-    def _matched(self, edges: Edges, expected_ns: list[int], reach_ns: int) -> tuple[int, int] | None:
-        """The edges of a trial's two marks, when they are there and off by the same."""
+    def _matched(self, edges: Edges, expected_ns: list[int], reach_ns: int, took_s: float) -> tuple[int, int] | None:
+        """The edges of a trial's two marks, when they are there and off by the same; setting them took `took_s`."""
         rise, fall = (edges.nearest(at, rises=up) for at, up in zip(expected_ns, (True, False), strict=True))
         if rise is None or fall is None:
             return None
         off_ns = [int(edges.time_ns[edge]) - at for edge, at in zip((rise, fall), expected_ns, strict=True)]
         apart_s = abs(off_ns[1] - off_ns[0]) * 1e-9
-        agree = apart_s <= AGREE_PERIODS * max(self._spec.period_s, *edges.spread_s[[rise, fall]].tolist())
+        agree = apart_s <= took_s + AGREE_PERIODS * max(self._spec.period_s, *edges.spread_s[[rise, fall]].tolist())
         return (rise, fall) if agree and max(map(abs, off_ns)) <= reach_ns else None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from power import ClockFit, Samples, fit_events, fit_round_trips
 from results.records import MarksMethod
@@ -17,9 +18,14 @@ from testbed.remote import RemoteAgent
 ROUND_TRIPS = 16
 KEPT = 512
 """round trips the fit looks back on"""
-WANDER = 20e-6
-"""how fast the meter's own place in time may move while it is known better and better, in s/s (one standard deviation);
-the lower envelope of the emulated LVPM moves by some 20 us in the second after the first"""
+WANDER_S = 100e-6
+"""how far the meter's own place in time moves within a second while it is known better and better (one standard
+deviation; it grows with the square root of the time): as `bench.mark_accuracy` shows of the emulated meters"""
+
+
+LEAST_DRIFT = 1e-8
+"""no round trips know a drift better"""
+FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +106,21 @@ def place(fit: ClockFit, start_ns: int, end_ns: int, further_s: float = 0.0) -> 
     return Marks(start, end, math.hypot(fit.uncertainty_s(end_ns), further_s))
 
 
+class Fitted(Protocol):
+    """A board's clock."""
+
+    @property
+    def fit(self) -> ClockFit:
+        """Its place on the controller's, as known now."""
+
+
 class HostClocks:
     """No wire and no burst: board to controller by round trips, controller to trace by what the monitor knows."""
 
     method: MarksMethod = "clock"
     note = ""
 
-    def __init__(self, board_clock: BoardClock, meter: Trace) -> None:
+    def __init__(self, board_clock: Fitted, meter: Trace) -> None:
         self._board_clock = board_clock
         self._meter = meter
 
@@ -126,7 +140,10 @@ class HostClocks:
 
 
 class Anchors:
-    """Events that both the board and the trace saw; a line through the latest maps the one clock to the other."""
+    """Events that both the board and the trace saw. They tell how far the trace lies off the controller's clock.
+
+    How fast the board's clock drifts the round trips know better.
+    """
 
     def __init__(self, keep: int) -> None:
         self._events: deque[tuple[int, int, float]] = deque(maxlen=keep)
@@ -139,12 +156,23 @@ class Anchors:
         self.fit = None
 
     def add(self, board_ns: int, trace_ns: int, spread_s: float, host: ClockFit) -> None:
-        """An event, with the standard uncertainty of its place. The drift starts from what round trips know of it."""
+        """An event, with the standard uncertainty of its place; the older ones say less than they did."""
         self._events.append((board_ns, trace_ns, spread_s))
-        board, trace, spread = zip(*self._events, strict=True)
-        prior = math.hypot(host.drift_standard_uncertainty, WANDER)
-        self.fit = fit_events(board, trace, spread, drift=host.drift, drift_prior=prior)
+        board, trace, spread = (np.array(column) for column in zip(*self._events, strict=True))
+        spread_s_now = np.hypot(spread, _wandered_s(board - board_ns))
+        prior = max(host.drift_standard_uncertainty, LEAST_DRIFT)
+        self.fit = fit_events(board, trace, spread_s_now, drift=host.drift, drift_prior=prior)
+
+    def place(self, fit: ClockFit, trial: Mapping[str, Any], further_s: float) -> Marks:
+        """The marks of a trial through the fit, which may be off by `further_s` besides."""
+        end_ns = trial["end_ns"]
+        wandered_s = float(_wandered_s(end_ns - self._events[-1][0]))
+        return place(fit, trial["start_ns"], end_ns, math.hypot(wandered_s, further_s))
 
     def off_s(self, board_ns: int, trace_ns: int) -> float:
-        """How far an event lies from where the line has it; 0 before the first."""
+        """How far an event lies from where the ones before have it; 0 before the first."""
         return (trace_ns - int(self.fit.to_controller(board_ns))) * 1e-9 if self.fit else 0.0
+
+
+def _wandered_s(since_ns: ArrayLike) -> FloatArray:
+    return np.asarray(WANDER_S * np.sqrt(np.abs(np.asarray(since_ns)) * 1e-9))

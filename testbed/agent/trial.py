@@ -32,8 +32,8 @@ class Trial:
     receive_s: float = 0.0
     failure: str | None = None
     """why the target gave no answer; the trial ends there"""
-    marked_ns: tuple[int, int] | None = None
-    """when the marker line rose and fell; None where there is none"""
+    marked_ns: tuple[tuple[int, int], tuple[int, int]] | None = None
+    """between which two moments the marker line rose, and between which it fell; None where there is none"""
 
     @property
     def n(self) -> int:
@@ -79,11 +79,11 @@ def run_trial(
     return trial
 
 
-def _set(marker: Marker, clock: Clock, *, high: bool) -> int:
-    """Set the marker; returns the middle of the time that took."""
+def _set(marker: Marker, clock: Clock, *, high: bool) -> tuple[int, int]:
+    """Set the marker; returns the moments just before and just after, between which the kernel may do other things."""
     before_ns = clock.now_ns()
     marker.set(high=high)
-    return before_ns + (clock.now_ns() - before_ns) // 2
+    return before_ns, clock.now_ns()
 
 
 def _run(clock: Clock, session: Session, inputs: list[Tensors], window: Window) -> Trial:
