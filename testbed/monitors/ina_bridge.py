@@ -41,10 +41,14 @@ class InaBridgeMonitor(MonitorSettings):
     """the bus voltage is read with every so-many-th sample: it moves slowly, and reading it takes time"""
     supply_voltage_v: Volts = Field(gt=0)
     """nominal voltage at the sensor"""
+    faults: list[str] = Field(default_factory=list)
+    """what goes wrong with an emulated one, such as `unplug@+20:3`: docs/explanation/virtual-meters.md"""
 
     @model_validator(mode="after")
     def _settings_exist(self) -> InaBridgeMonitor:
         self._at(self.port)  # the driver knows what the chip has, and says so
+        if self.faults and self.port != "emulated":
+            raise ValueError("faults: only an emulated monitor (port: emulated) fails on command")
         return self
 
     @property
@@ -117,7 +121,9 @@ class InaBridgeMonitor(MonitorSettings):
         if self.port == FIRMWARE:
             return Program("testbed.virtual.meters.bridge_firmware", _given(arguments))
         arguments |= {"clock-offset-s": rng.uniform(0, 1000), "serial": f"V{seed % 10**7}"}
-        return Program("testbed.virtual.meters.bridge", _given(arguments))
+        arguments |= {"link": supply.with_name("meter")}
+        faults = tuple(f"--fault={fault}" for fault in self.faults)
+        return Program("testbed.virtual.meters.bridge", _given(arguments) + faults)
 
     def wiring_problems(self, board: BoardSettings) -> list[str]:
         range_v = self.range_v or max(ina_sensor.MODELS[self.sensor].ranges_v)
