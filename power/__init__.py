@@ -10,6 +10,7 @@ from power.errors import (
     BridgeRestarted,
     MonitorGone,
     MonitorSilent,
+    OutOfReach,
     OutputTripped,
     PortBusy,
     PortMissing,
@@ -33,8 +34,10 @@ from power.on_board import OnBoard
 from power.pi_pmic import PiPmic
 from power.rapl import Rapl
 from power.recorder import Recorder
+from power.repetition import Repetition
 from power.sampler_process import Place
 from power.samples import Samples
+from power.script import EnergyMeter, Window
 from power.sync_pulse import Pulse, find_pulse, maximal_code
 from power.tally import Sum, Tally
 
@@ -50,6 +53,7 @@ __all__ = [
     "Correction",
     "Edges",
     "Energy",
+    "EnergyMeter",
     "HwmonChip",
     "InaBridge",
     "InaI2c",
@@ -60,6 +64,7 @@ __all__ = [
     "MonitorSpec",
     "MonsoonLvpm",
     "OnBoard",
+    "OutOfReach",
     "OutputTripped",
     "PiPmic",
     "Place",
@@ -71,6 +76,7 @@ __all__ = [
     "PulseLost",
     "Rapl",
     "Recorder",
+    "Repetition",
     "Samples",
     "SensorFault",
     "Specimen",
@@ -79,6 +85,7 @@ __all__ = [
     "TraceIncomplete",
     "TransientError",
     "Unintelligible",
+    "Window",
     "WindowTooShort",
     "WrongDevice",
     "cut",

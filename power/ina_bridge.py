@@ -183,8 +183,8 @@ class InaBridge:
             log.warning("%s: the range of %#04x overflowed; %d samples count as lost", *self._about(block))
             if arrival_ns - self._in_range_ns.setdefault(number, arrival_ns) > SILENCE_NS:
                 raise SensorFault(
-                    f"{self._spec.name}: the current stays beyond the {self._inputs[number].chip.range_v * 1e3:g} mV range "
-                    f"of the sensor at {block.address:#04x}; widen range_v, or take a smaller shunt"
+                    f"{self._spec.name}: the current stays beyond the {self._inputs[number].chip.range_v * 1e3:g} mV "
+                    f"range of the sensor at {block.address:#04x}; widen range_v, or take a smaller shunt"
                 )
             return Samples.empty()
         self._in_range_ns[number] = arrival_ns

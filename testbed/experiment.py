@@ -100,9 +100,9 @@ def _carry_out(
                     meter.settle(opened.now_ns())
                     window_s = meter.window_s(suite.window_s)
                     meter.require_guard(suite.guard_s)
+                alignment = align(opened, meter, suite.guard_s) if meter else None
                 with open_store(opened.calibrations.used if opened.calibrations else ()) as store:
                     audience.run_begins(store, meter)
-                    alignment = align(opened, meter, suite.guard_s) if meter else None
                     Runner(opened, meter, alignment, servers, suite, actions, store, audience, window_s).run()
                     store.finish()
                     return store.path
