@@ -79,20 +79,21 @@ class Curve:
 
     def present(self, start_s: float, end_s: float) -> float:
         """Fraction of the window's samples that arrived."""
-        counted = self.index[self.within(start_s, end_s)]
-        return len(counted) / int(counted[-1] - counted[0] + 1)
+        arrived = len(self.power_w[self.within(start_s, end_s)])
+        _, _, lost = self._holes(start_s, end_s)
+        return arrived / (arrived + float(lost.sum()))
 
     def longest_gap_s(self, start_s: float, end_s: float) -> float:
-        """The longest stretch between apertures with a sample lost in it; 0 without one."""
-        _, gap_s, lost = self._pairs(start_s, end_s)
-        return float(np.max(gap_s, where=lost, initial=0.0))
+        """The longest stretch of the window between apertures with a sample lost in it; 0 without one."""
+        _, gap_s, _ = self._holes(start_s, end_s)
+        return float(gap_s.max(initial=0.0))
 
     def missing(self, start_s: float, end_s: float) -> float:
         """What the bridges over lost samples may hide: in a gap the power may have been anything the window shows."""
-        step_w, gap_s, lost = self._pairs(start_s, end_s)
+        step_w, gap_s, _ = self._holes(start_s, end_s)
         spread_w = float(np.std(self.power_w[self.within(start_s, end_s)]))
-        hidden_w = np.maximum(np.abs(step_w[lost]) / math.sqrt(12.0), spread_w)
-        return float(np.linalg.norm(hidden_w * gap_s[lost]))
+        hidden_w = np.maximum(np.abs(step_w) / math.sqrt(12.0), spread_w)
+        return float(np.linalg.norm(hidden_w * gap_s))
 
     def sampling(self, start_s: float, end_s: float) -> float:
         """What the meter does not see between apertures: a step there lies anywhere in it, evenly."""
@@ -137,6 +138,18 @@ class Curve:
         _, step = np.unique(np.rint(self.power_w[inside] / lsb_w), return_inverse=True)
         duration_s = np.bincount(step, weights=np.diff(self.bounds_s)[inside])
         return float(np.linalg.norm(duration_s)) * lsb_w / math.sqrt(12.0)
+
+    def _holes(self, start_s: float, end_s: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Of the gaps that reach into the window: the step in W across, the time in s and the lost samples inside it.
+
+        A gap that straddles an edge counts in part.
+        """
+        lost = np.diff(self.index) - 1
+        first_s, last_s = self.middle_s[:-1] + self.aperture_s / 2, self.middle_s[1:] - self.aperture_s / 2
+        inside_s = np.minimum(last_s, end_s) - np.maximum(first_s, start_s)
+        holes = (lost > 0) & (inside_s > 0.0)
+        share = inside_s[holes] / (last_s - first_s)[holes]
+        return np.diff(self.power_w)[holes], inside_s[holes], np.asarray(share * lost[holes], np.float64)
 
     def _pairs(self, start_s: float, end_s: float) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
         """Of neighbours in the window: the step in W, the time between their apertures in s, whether one was lost."""
