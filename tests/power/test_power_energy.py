@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.waveform import Segment, Waveform
@@ -219,7 +219,6 @@ def test_a_gap_counts_as_far_as_it_reaches_into_the_window(first: int, count: in
     assert energy.energy_j == pytest.approx(0.2)
 
 
-@settings(deadline=None)
 @given(
     st.integers(2, 4), st.sets(st.tuples(st.integers(0, 3), st.integers(0, 2499)), max_size=60), st.integers(400, 1900)
 )
