@@ -95,7 +95,7 @@ class MarkerLine:
     def _matched(self, edges: Edges, expected_ns: list[int], reach_ns: int, took_s: float) -> tuple[int, int] | None:
         """The edges of a trial's two marks, when they are there and off by the same; setting them took `took_s`."""
         rise, fall = (edges.nearest(at, rises=up) for at, up in zip(expected_ns, (True, False), strict=True))
-        if rise is None or fall is None:
+        if rise is None or fall != rise + 1:  # the wire stays high from the one to the other; noise does not
             return None
         off_ns = [int(edges.time_ns[edge]) - at for edge, at in zip((rise, fall), expected_ns, strict=True)]
         apart_s = abs(off_ns[1] - off_ns[0]) * 1e-9

@@ -36,10 +36,14 @@ class GpioMarker:
         """Drive the line."""
         self._request.set_value(self._line, self._high if high else self._low)
 
+    def close(self) -> None:
+        """Give the line back."""
+        self._request.release()
+
     def __enter__(self) -> GpioMarker:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._request.release()
+        self.close()

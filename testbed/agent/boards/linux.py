@@ -62,7 +62,7 @@ class LinuxBoard:
     ) -> None:
         self.restore()
         if self._gpio is not None:
-            self._gpio.__exit__(kind, error, traceback)
+            self._gpio.close()
 
     def identify(self) -> Identity:
         tree = self._root / "proc/device-tree"
