@@ -80,17 +80,20 @@ class Curve:
     def present(self, start_s: float, end_s: float) -> float:
         """Fraction of the window's samples that arrived."""
         arrived = len(self.power_w[self.within(start_s, end_s)])
-        _, _, lost = self._holes(start_s, end_s)
-        return arrived / (arrived + float(lost.sum()))
+        lost = np.diff(self.index) - 1
+        from_s, to_s = self.closes_s[:-1], self.opens_s[1:]
+        to_s = np.where(to_s > from_s, to_s, self.closes_s[1:])  # of a counter, the sample that spans them
+        share = (np.minimum(to_s, end_s) - np.maximum(from_s, start_s)) / (to_s - from_s)
+        return arrived / (arrived + float(np.sum(lost * share.clip(0.0, 1.0))))
 
     def longest_gap_s(self, start_s: float, end_s: float) -> float:
         """The longest stretch of the window between apertures with a sample lost in it; 0 without one."""
-        _, gap_s, _ = self._holes(start_s, end_s)
+        _, gap_s = self._holes(start_s, end_s)
         return float(gap_s.max(initial=0.0))
 
     def missing(self, start_s: float, end_s: float) -> float:
         """What the bridges over lost samples may hide: in a gap the power may have been anything the window shows."""
-        step_w, gap_s, _ = self._holes(start_s, end_s)
+        step_w, gap_s = self._holes(start_s, end_s)
         spread_w = float(np.std(self.power_w[self.within(start_s, end_s)]))
         hidden_w = np.maximum(np.abs(step_w) / math.sqrt(12.0), spread_w)
         return float(np.linalg.norm(hidden_w * gap_s))
@@ -139,17 +142,11 @@ class Curve:
         duration_s = np.bincount(step, weights=np.diff(self.bounds_s)[inside])
         return float(np.linalg.norm(duration_s)) * lsb_w / math.sqrt(12.0)
 
-    def _holes(self, start_s: float, end_s: float) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Of the gaps that reach into the window: the step in W across, the time in s and the lost samples inside it.
-
-        A gap that straddles an edge counts in part.
-        """
-        lost = np.diff(self.index) - 1
-        first_s, last_s = self.middle_s[:-1] + self.aperture_s / 2, self.middle_s[1:] - self.aperture_s / 2
-        inside_s = np.minimum(last_s, end_s) - np.maximum(first_s, start_s)
-        holes = (lost > 0) & (inside_s > 0.0)
-        share = inside_s[holes] / (last_s - first_s)[holes]
-        return np.diff(self.power_w)[holes], inside_s[holes], np.asarray(share * lost[holes], np.float64)
+    def _holes(self, start_s: float, end_s: float) -> tuple[FloatArray, FloatArray]:
+        """Of the gaps with lost samples that reach into the window: the step in W across, their time inside in s."""
+        inside_s = np.minimum(self.opens_s[1:], end_s) - np.maximum(self.closes_s[:-1], start_s)
+        holes = (np.diff(self.index) > 1) & (inside_s > 0.0)
+        return np.diff(self.power_w)[holes], inside_s[holes]
 
     def _pairs(self, start_s: float, end_s: float) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
         """Of neighbours in the window: the step in W, the time between their apertures in s, whether one was lost."""

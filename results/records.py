@@ -12,7 +12,7 @@ from typing import Literal, TypeVar
 from pydantic import ConfigDict, JsonValue, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """version of the run folder's format; a folder of another version is refused, never guessed at"""
 
 VIRTUAL_LABEL = "virtual bench: simulated silicon, real protocol"
@@ -243,12 +243,12 @@ class BlockRecord:
     """
 
     block: int
-    phase: Literal["begin", "end"] = "begin"
+    phase: Literal["begin", "end"]
     environment: str
     condition: ConditionRecord
     clocks: dict[str, ClockFit]
     """clock ("board", "monitor") -> its fit when the block began"""
-    marks: MarksRecord | None = None
+    marks: MarksRecord | None
     """None where there is no monitor"""
     started: str
     """ISO 8601, with its offset from UTC; of the record"""
