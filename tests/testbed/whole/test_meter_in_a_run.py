@@ -54,8 +54,8 @@ def check_energies(run: Run) -> None:
 @pytest.mark.parametrize(
     ("monitor", "marks", "marker", "method"),
     [
-        (MONSOON, "", True, "line"),
-        (MONSOON, "", False, "pulse"),
+        (BRIDGE, "", True, "line"),
+        (BRIDGE, "", False, "pulse"),
         (BRIDGE, "marks: clock", True, "clock"),
     ],
 )
