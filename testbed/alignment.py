@@ -23,7 +23,8 @@ def align(opened: OpenBench, meter: Meter, guard_s: float) -> Alignment:
 
     asked = opened.bench.marks
     spec, bearable_s = meter.spec, PAD * guard_s
-    wired = opened.bench.board.marker_wired
+    settings = opened.bench.monitor
+    wired = opened.bench.board.marker_wired and settings is not None and settings.marker_input
     if asked == "line" and not wired:
         raise BenchError("marks: line needs a wire from the board to the meter: say under board.marker where it begins")
     if asked == "line" and not spec.mark_lines:

@@ -132,6 +132,11 @@ class MonitorSettings(Strict):
         """Meters of this kind that are found without a serial port: on USB, or under `root` (as `/`) in sysfs."""
         return ()
 
+    @property
+    def marker_input(self) -> bool:
+        """Whether the meter's marker input, where its driver has one, can be reached by a wire."""
+        return True
+
     @abstractmethod
     def far_end(self, supply: Path, supply_voltage_v: float, seed: int) -> Program | None:
         """The emulator, which reads the file `supply`; None where the device itself is there."""

@@ -81,6 +81,10 @@ class InaBridgeMonitor(MonitorSettings):
             "" if addresses else "no sensor answers on its I2C bus; check the sensor's supply and wiring",
         )
 
+    @property
+    def marker_input(self) -> bool:
+        return self.port != FIRMWARE  # the emulator that runs it has its own hand on that pin
+
     def build(self, board: BoardSettings, far_end: Mapping[str, Any] | None) -> InaBridge:
         return self._at(far_end["port"] if far_end else self.port)
 
