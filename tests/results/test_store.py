@@ -150,7 +150,7 @@ def test_another_format_version_is_refused(unfinished: Path) -> None:
     header = json.loads((unfinished / "run.json").read_text())
     (unfinished / "run.json").write_text(json.dumps(header | {"format_version": 99, "novelty": 1}))
     for use in (Run.read, RunStore.open_for_resume):
-        with pytest.raises(StoreError, match="run format 99, this program reads 2"):
+        with pytest.raises(StoreError, match="run format 99, this program reads 3"):
             use(unfinished)
 
 
