@@ -15,7 +15,15 @@ from rich.table import Table
 
 from bench.figure import Figure
 
-BENCHMARKS = ("energy_accuracy", "decision_cost", "arena", "firmware_rates", "link_changes", "trace_playback")
+BENCHMARKS = (
+    "energy_accuracy",
+    "mark_accuracy",
+    "decision_cost",
+    "arena",
+    "firmware_rates",
+    "link_changes",
+    "trace_playback",
+)
 """modules of this package with a function `figures()`"""
 OUTPUT = Path("bench.json")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +18,18 @@ import numpy as np
 
 from bench.far_end import FarEnd, Nursery
 from bench.waveform import Segment, Waveform
-from power import BridgeInput, InaBridge, MonsoonLvpm, PowerMonitor, Samples, WindowTooShort, cut
+from power import (
+    BridgeInput,
+    ClockFit,
+    InaBridge,
+    MonsoonLvpm,
+    PowerMonitor,
+    Samples,
+    WindowTooShort,
+    cut,
+)
 
-WINDOWS_S = (0.005, 0.02, 0.1, 0.25)
-LONG_WINDOW_S, LONG_EVERY = 2.0, 4
-"""every so-many-th capture of a kind has a long window as well"""
+WINDOWS_S = (0.005, 0.02, 0.1, 1.0)
 LOADS = ("step", "ramp", "pulse")
 LEAD_S, REST_S, TAIL_S = 0.4, 0.065, 0.05
 """idle before the first burst, in which the clocks settle; after each; after the last"""
@@ -30,6 +38,8 @@ SENSORS = (("ina219", 5.0, 0.1, 0.005, 100e-6, 3.0, 12.0), ("ina226", 15.0, 0.02
 """name, supply in V, shunt in ohm, limits of gain and of offset in V, the board's idle and top power in W"""
 KINDS = len(LOADS) * len(SENSORS)
 """of captures, in turn"""
+TURNS, GENERATOR = 17, 12
+"""a Korobov lattice: after so many captures of a kind every limit was drawn evenly, and so were their sums"""
 WAIT_S = 2e-4
 
 
@@ -62,6 +72,8 @@ class Accuracy:
     count: int
     bias: float
     """mean relative error"""
+    spread: float
+    """standard deviation of the relative error"""
     coverage: float
     """fraction within two standard uncertainties"""
     normalised_rms: float
@@ -73,6 +85,7 @@ class Accuracy:
         return Accuracy(
             count=len(relative),
             bias=float(np.mean(relative)),
+            spread=float(np.std(relative)),
             coverage=float(np.mean(np.abs(normalised) <= 2.0)),
             normalised_rms=float(np.sqrt(np.mean(normalised**2))),
         )
@@ -81,8 +94,8 @@ class Accuracy:
 class Specimen:
     """A source of one capture's random figures.
 
-    Limits come from an additive quasi-random sequence over the captures of one kind: as evenly spread as independent
-    draws, but with a mean and a variance that settle faster.
+    What lies within limits comes from a shifted lattice over the captures of one kind. A gain or an offset acts on all
+    windows of its capture alike, so independent draws would leave a class of some 20 specimens to chance.
     """
 
     def __init__(self, seed: int, capture: int) -> None:
@@ -93,7 +106,7 @@ class Specimen:
 
     def within(self, limit: float) -> float:
         """Rectangular in plus and minus the limit."""
-        step = math.sqrt((2, 3, 5, 7, 11, 13)[self._drawn])
+        step = GENERATOR**self._drawn % TURNS / TURNS
         self._drawn += 1
         return limit * (2.0 * ((self._shift.random() + self._turn * step) % 1.0) - 1.0)
 
@@ -210,10 +223,9 @@ def capture(nursery: Nursery, meter: str, number: int, seed: int, folder: Path) 
     supply = folder / f"{meter}-{number}"
     supply.touch()
     rig = METERS[meter](nursery, supply, number, specimen)
-    windows_s = WINDOWS_S + ((LONG_WINDOW_S,) if number // KINDS % LONG_EVERY == 0 else ())
     segments = [Segment(LEAD_S, rig.idle_w, rig.idle_w)]
     bursts_s: list[tuple[float, float]] = []
-    for window_s in windows_s:
+    for window_s in WINDOWS_S:
         start_s = sum(segment.length_s for segment in segments)
         segments += burst(load, window_s, rig.idle_w, rig.top_w, random)
         rest_s = REST_S + random.uniform(0.0, 0.01)
@@ -224,7 +236,7 @@ def capture(nursery: Nursery, meter: str, number: int, seed: int, folder: Path) 
     waveform.write(supply)
     with rig.far_end as far_end:
         monitor = rig.monitor(far_end.port())
-        samples = record(monitor, far_end, waveform.end_ns, rig.quick_ns, random)
+        samples, clocks = record(monitor, far_end, waveform.end_ns, rig.quick_ns, random)
     end_s = waveform.end_ns * 1e-9 - TAIL_S / 2
     points: list[Point] = []
     for start_s, window_s in bursts_s:
@@ -232,7 +244,8 @@ def capture(nursery: Nursery, meter: str, number: int, seed: int, folder: Path) 
             start_ns = round(at_s * 1e9)
             end_ns = start_ns + round(window_s * 1e9)
             pads = {"pad_s": PAD_S, "guard_s": GUARD_S} if place == "edges" else {}
-            clock_s = monitor.clock.standard_uncertainty_s
+            known_by = bisect_left(clocks, end_ns + round(GUARD_S * 1e9), key=lambda known: known[0])
+            clock_s = clocks[min(known_by, len(clocks) - 1)][1].uncertainty_at_s(end_ns)
             try:
                 energy = cut(samples, start_ns, end_ns, monitor.spec, clock_uncertainty_s=clock_s, **pads)
             except WindowTooShort:
@@ -242,20 +255,29 @@ def capture(nursery: Nursery, meter: str, number: int, seed: int, folder: Path) 
     return points
 
 
-def record(monitor: PowerMonitor, far_end: FarEnd, end_ns: int, quick_ns: int, random: np.random.Generator) -> Samples:
-    """Everything the monitor reads until the world's clock reaches `end_ns`; the reader comes back irregularly."""
+def record(
+    monitor: PowerMonitor, far_end: FarEnd, end_ns: int, quick_ns: int, random: np.random.Generator
+) -> tuple[Samples, list[tuple[int, ClockFit]]]:
+    """Everything the monitor reads until the world's clock reaches `end_ns`; the reader comes back irregularly.
+
+    With it what was known of the meter's clock when the trace had come so far, as a run takes it trial by trial.
+    """
     monitor.open()
     try:
         monitor.start()
         far_end.walks = False
         parts = []
+        clocks = []
         while far_end.now_ns < end_ns:
             step_ns = random.uniform(4e6, 40e6) if random.random() < 0.4 else quick_ns * random.uniform(1.0, 2.0)
             far_end.advance(round(step_ns))
-            parts.append(monitor.read())
+            samples = monitor.read()
+            if len(samples):
+                parts.append(samples)
+                clocks.append((int(samples.time_ns[-1]), monitor.clock))
     finally:
         monitor.close()
-    return Samples.concatenate(parts)
+    return Samples.concatenate(parts), clocks
 
 
 def measure(captures: int, seed: int) -> list[Point]:

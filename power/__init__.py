@@ -1,7 +1,7 @@
 """Joules: power monitors, their samples on the controller's clock, and energy with its uncertainty."""
 
 from power.bridge_input import BridgeInput
-from power.clock import ClockFit, fit_round_trips
+from power.clock import ClockFit, fit_events, fit_round_trips
 from power.corrected import Corrected, Correction
 from power.energy import Energy, cut
 from power.errors import (
@@ -10,10 +10,12 @@ from power.errors import (
     BridgeRestarted,
     MonitorGone,
     MonitorSilent,
+    OutOfReach,
     OutputTripped,
     PortBusy,
     PortMissing,
     PowerError,
+    PulseLost,
     SensorFault,
     TraceIncomplete,
     TransientError,
@@ -25,14 +27,18 @@ from power.hwmon import Accuracy, HwmonChip
 from power.ina_bridge import InaBridge
 from power.ina_i2c import InaI2c
 from power.jetson import JetsonRails
+from power.mark_line import Edges, find_edges
 from power.monitor import Channel, Kind, MonitorSpec, PowerMonitor, Specimen
 from power.monsoon_lvpm import MonsoonLvpm
 from power.on_board import OnBoard
 from power.pi_pmic import PiPmic
 from power.rapl import Rapl
 from power.recorder import Recorder
+from power.repetition import Repetition
 from power.sampler_process import Place
 from power.samples import Samples
+from power.script import EnergyMeter, Window
+from power.sync_pulse import Pulse, find_pulse, maximal_code
 from power.tally import Sum, Tally
 
 __all__ = [
@@ -45,7 +51,9 @@ __all__ = [
     "ClockFit",
     "Corrected",
     "Correction",
+    "Edges",
     "Energy",
+    "EnergyMeter",
     "HwmonChip",
     "InaBridge",
     "InaI2c",
@@ -56,6 +64,7 @@ __all__ = [
     "MonitorSpec",
     "MonsoonLvpm",
     "OnBoard",
+    "OutOfReach",
     "OutputTripped",
     "PiPmic",
     "Place",
@@ -63,8 +72,11 @@ __all__ = [
     "PortMissing",
     "PowerError",
     "PowerMonitor",
+    "Pulse",
+    "PulseLost",
     "Rapl",
     "Recorder",
+    "Repetition",
     "Samples",
     "SensorFault",
     "Specimen",
@@ -73,8 +85,13 @@ __all__ = [
     "TraceIncomplete",
     "TransientError",
     "Unintelligible",
+    "Window",
     "WindowTooShort",
     "WrongDevice",
     "cut",
+    "find_edges",
+    "find_pulse",
+    "fit_events",
     "fit_round_trips",
+    "maximal_code",
 ]

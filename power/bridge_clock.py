@@ -32,8 +32,12 @@ class BridgeClock:
         self._due_ns = 0
         self._latest: int | None = None
         self._steered = SteeredClock()
-        self.fit: ClockFit | None = None
-        """as known now; None before the first 8 answers"""
+        self._fit: ClockFit | None = None
+
+    @property
+    def fit(self) -> ClockFit | None:
+        """As known now, for the times that were mapped; None before the first 8 answers."""
+        return None if self._fit is None else self._steered.as_kept(self._fit)
 
     @property
     def settled(self) -> bool:
@@ -59,7 +63,7 @@ class BridgeClock:
         self._answered += 1
         if self._answered % KEEP_ONE_OF == 0:
             t0, t1, t3 = np.array(self._trips, np.int64).T
-            self.fit = fit_round_trips(t0, t1, t1, t3, drift_prior=RESONATOR_DRIFT)
+            self._fit = fit_round_trips(t0, t1, t1, t3, drift_prior=RESONATOR_DRIFT)
 
     def unwrap(self, tick: int) -> int:
         """The counter without its 32-bit wrap."""
@@ -68,6 +72,6 @@ class BridgeClock:
 
     def to_controller(self, ticks: IntArray) -> IntArray:
         """Controller times in ns of ascending, unwrapped ticks; every call goes on from the one before."""
-        if self.fit is None:
+        if self._fit is None:
             raise RuntimeError("ticks are mapped only after 8 answered syncs")
-        return self._steered.map(np.rint(ticks * (self.tick_s * 1e9)).astype(np.int64), self.fit)
+        return self._steered.map(np.rint(ticks * (self.tick_s * 1e9)).astype(np.int64), self._fit)

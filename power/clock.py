@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -18,6 +18,8 @@ CRYSTAL_DRIFT = 50e-6
 """standard deviation assumed of a crystal's rate before anything is known; datasheets state 10 to 100 ppm"""
 SLEW = 500e-6
 """the fastest a steered clock closes on a better fit: within a window it changes the energy by at most 0.05 %"""
+ROUNDS = 3
+"""of lateness and slope of an envelope, each found with the other"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,10 @@ class ClockFit:
         away_s = (device_ns - self.device_ns) * 1e-9
         return math.hypot(self.standard_uncertainty_s, away_s * self.drift_standard_uncertainty)
 
+    def uncertainty_at_s(self, controller_ns: int) -> float:
+        """The same, for a moment of the controller's clock."""
+        return self.uncertainty_s(self.device_ns + round((controller_ns - self.controller_ns) / (1.0 + self.drift)))
+
 
 def fit_round_trips(
     t0_ns: ArrayLike, t1_ns: ArrayLike, t2_ns: ArrayLike, t3_ns: ArrayLike, *, drift_prior: float = CRYSTAL_DRIFT
@@ -66,20 +72,38 @@ def fit_round_trips(
     device = (t1 + (t2 - t1) // 2)[best]
     offset = (t0 + (t3 - t0) // 2)[best] - device
     spread_s = np.maximum(delay[best] * 1e-9, 1e-6) / math.sqrt(12.0)
+    fit = fit_events(device, device + offset, spread_s, drift_prior=drift_prior)
+    return replace(fit, standard_uncertainty_s=math.hypot(float(spread_s.min()), fit.residual_s / math.sqrt(len(best))))
+
+
+def fit_events(
+    device_ns: ArrayLike,
+    controller_ns: ArrayLike,
+    spread_s: ArrayLike,
+    *,
+    drift: float = 0.0,
+    drift_prior: float = CRYSTAL_DRIFT,
+) -> ClockFit:
+    """Fit a device's clock to n > 0 events that both clocks saw, each of shape (n,), with independent errors.
+
+    `spread_s` is the standard uncertainty of each; `drift` is the device's rate as far as it is known beforehand, and
+    `drift_prior` how well.
+    """
+    device, controller = (np.asarray(time_ns, np.int64) for time_ns in (device_ns, controller_ns))
+    offset = controller - device
     x = (device - device[0]) * 1e-9
-    y = (offset - offset[0]) * 1e-9
-    weight = spread_s**-2
+    y = (offset - offset[0]) * 1e-9 - drift * x
+    weight = np.asarray(spread_s, np.float64) ** -2
     x_mean, y_mean = float(np.average(x, weights=weight)), float(np.average(y, weights=weight))
     known = float(np.sum(weight * (x - x_mean) ** 2)) + drift_prior**-2
-    drift = float(np.sum(weight * (x - x_mean) * (y - y_mean))) / known
-    residual_s = float(np.sqrt(np.average((y - y_mean - drift * (x - x_mean)) ** 2, weights=weight)))
-    at = int(device[0]) + round(x_mean * 1e9)
+    further = float(np.sum(weight * (x - x_mean) * (y - y_mean))) / known
+    residual_s = float(np.sqrt(np.average((y - y_mean - further * (x - x_mean)) ** 2, weights=weight)))
     return ClockFit(
-        device_ns=at,
-        controller_ns=at + int(offset[0]) + round(y_mean * 1e9),
-        drift=drift,
+        device_ns=int(device[0]) + round(x_mean * 1e9),
+        controller_ns=int(controller[0]) + round((x_mean * (1.0 + drift) + y_mean) * 1e9),
+        drift=drift + further,
         residual_s=residual_s,
-        standard_uncertainty_s=math.hypot(float(spread_s.min()), residual_s / math.sqrt(len(best))),
+        standard_uncertainty_s=math.hypot(float(np.sum(weight)) ** -0.5, residual_s / math.sqrt(len(x))),
         drift_standard_uncertainty=known**-0.5,
     )
 
@@ -123,16 +147,20 @@ class LowerEnvelope:
 
         The earliest arrival is late too: a sample waits for its packet and the packet for the reader, so lateness
         begins like a Rayleigh distribution, and the earliest of n is late by about its median over sqrt(n). (The
-        median, because a reader that stalls is no measure of the wire.)
+        median, because a reader that stalls is no measure of the wire.) A few points lie closer to the line that best
+        supports them than to the true one, so how late they are and how far their slope is believed follow together.
         """
         device, arrival = np.array(self._points, np.int64).T
         x = (device - device[0]) * 1e-9
         y = (arrival - arrival[0] - (device - device[0])) * 1e-9
         slope = _slope_below(x, y)
-        height = y - slope * x
-        self._late_s = float(np.median(height - height.min())) / max(math.sqrt(len(x)) - 1.0, 1.0)
-        known = math.sqrt(8.0) * self._late_s / max(float(x[-1]), 1e-3)  # two touching points, half the span apart
-        drift = slope * self._prior**2 / (self._prior**2 + known**2)
+        drift = 0.0
+        for _ in range(ROUNDS):
+            height = y - drift * x
+            late_s = float(np.median(height - height.min())) / max(math.sqrt(len(x)) - 1.0, 1.0)
+            known = math.sqrt(8.0) * late_s / max(float(x[-1]), 1e-3)  # two touching points, half the span apart
+            drift = slope * self._prior**2 / (self._prior**2 + known**2)
+        self._late_s = late_s
         height = y - drift * x
         touch = int(np.argmin(height))
         return ClockFit(
@@ -172,6 +200,14 @@ class SteeredClock:
 
     def __init__(self) -> None:
         self._last: tuple[int, int] | None = None
+
+    def as_kept(self, fit: ClockFit) -> ClockFit:
+        """The fit, less sure by how far the last mapped time still lies off it."""
+        if self._last is None:
+            return fit
+        device, controller = self._last
+        off_s = (int(fit.to_controller(device)) - controller) * 1e-9
+        return replace(fit, standard_uncertainty_s=math.hypot(fit.standard_uncertainty_s, off_s))
 
     def map(self, device_ns: IntArray, fit: ClockFit) -> IntArray:
         """Controller times of ascending device times, shape (n,), n > 0, all after those of the call before."""

@@ -28,8 +28,12 @@ class CountClock:
         """(samples of the run, when they were there), of a run that is not placed yet"""
         self.placed = False
         """whether `stamp` knows where the samples after the last stamped one belong"""
-        self.fit: ClockFit | None = None
-        """as known now; None before the first run is placed"""
+        self._fit: ClockFit | None = None
+
+    @property
+    def fit(self) -> ClockFit | None:
+        """As known now, for the times that were stamped; None before the first run is placed."""
+        return None if self._fit is None else self._steered.as_kept(self._fit)
 
     def broken(self, least_lost: int) -> None:
         """At least so many samples were lost after the last stamped one; those of a run not yet placed among them."""
@@ -41,7 +45,7 @@ class CountClock:
         """The next `samples`, counted from the last stamped one or the break, were there by `now_ns`."""
         if self.placed:
             if self._envelope.add(self._device_ns(samples), now_ns):
-                self.fit = self._envelope.fit()
+                self._fit = self._envelope.fit()
             return
         self._arrivals.append((samples, now_ns))
         if samples * self._period_ns >= SETTLE_NS:
@@ -49,22 +53,22 @@ class CountClock:
 
     def stamp(self, samples: int) -> tuple[IntArray, IntArray]:
         """Index and time of the next `samples`; the time is when each ended. `RuntimeError` when they have no place."""
-        if not self.placed or self.fit is None:
+        if not self.placed or self._fit is None:
             raise RuntimeError("these samples are not placed yet")
         index = np.arange(self._next, self._next + samples, dtype=np.int64)
         self._next += samples
-        return index, self._steered.map((index + 1) * self._period_ns, self.fit)
+        return index, self._steered.map((index + 1) * self._period_ns, self._fit)
 
     def _place(self) -> None:
-        if self.fit is not None:
+        if self._fit is not None:
             lateness_ns = min(
-                now_ns - self._envelope.earliest_ns(self._device_ns(samples), self.fit)
+                now_ns - self._envelope.earliest_ns(self._device_ns(samples), self._fit)
                 for samples, now_ns in self._arrivals
             )
             self._next += max(self._least_lost, round(lateness_ns / self._period_ns))
         for samples, now_ns in self._arrivals:
             self._envelope.add(self._device_ns(samples), now_ns)
-        self.fit = self._envelope.fit()
+        self._fit = self._envelope.fit()
         self._arrivals = []
         self.placed = True
 

@@ -23,6 +23,8 @@ REACH = 3.0
 _NODES = np.linspace(-REACH, REACH, 49)
 _WEIGHTS = np.exp(-(_NODES**2) / 2)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+_FOURTH = float(_WEIGHTS @ _NODES**4)
+"""mean fourth power of the nodes"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,20 +79,24 @@ class Curve:
 
     def present(self, start_s: float, end_s: float) -> float:
         """Fraction of the window's samples that arrived."""
-        counted = self.index[self.within(start_s, end_s)]
-        return len(counted) / int(counted[-1] - counted[0] + 1)
+        arrived = len(self.power_w[self.within(start_s, end_s)])
+        lost = np.diff(self.index) - 1
+        from_s, to_s = self.closes_s[:-1], self.opens_s[1:]
+        to_s = np.where(to_s > from_s, to_s, self.closes_s[1:])  # of a counter, the sample that spans them
+        share = (np.minimum(to_s, end_s) - np.maximum(from_s, start_s)) / (to_s - from_s)
+        return arrived / (arrived + float(np.sum(lost * share.clip(0.0, 1.0))))
 
     def longest_gap_s(self, start_s: float, end_s: float) -> float:
-        """The longest stretch between apertures with a sample lost in it; 0 without one."""
-        _, gap_s, lost = self._pairs(start_s, end_s)
-        return float(np.max(gap_s, where=lost, initial=0.0))
+        """The longest stretch of the window between apertures with a sample lost in it; 0 without one."""
+        _, gap_s = self._holes(start_s, end_s)
+        return float(gap_s.max(initial=0.0))
 
     def missing(self, start_s: float, end_s: float) -> float:
         """What the bridges over lost samples may hide: in a gap the power may have been anything the window shows."""
-        step_w, gap_s, lost = self._pairs(start_s, end_s)
+        step_w, gap_s = self._holes(start_s, end_s)
         spread_w = float(np.std(self.power_w[self.within(start_s, end_s)]))
-        hidden_w = np.maximum(np.abs(step_w[lost]) / math.sqrt(12.0), spread_w)
-        return float(np.linalg.norm(hidden_w * gap_s[lost]))
+        hidden_w = np.maximum(np.abs(step_w) / math.sqrt(12.0), spread_w)
+        return float(np.linalg.norm(hidden_w * gap_s))
 
     def sampling(self, start_s: float, end_s: float) -> float:
         """What the meter does not see between apertures: a step there lies anywhere in it, evenly."""
@@ -119,10 +125,15 @@ class Curve:
         return gap_s * step_w * math.sqrt(min(fraction, 1.0 - fraction) ** 3 / 3.0)
 
     def clock(self, start_s: float, end_s: float, uncertainty_s: float) -> float:
-        """Root mean square change of the energy when the whole window shifts by a normal error of the clock."""
+        """Change of the energy when the whole window shifts by a normal error of the clock.
+
+        By the fourth moment: the standard deviation where the energy changes evenly with the shift; more where only a
+        larger shift brings an edge of the load in. Such a change is rare and then large, and by its mean square alone
+        it would come as one of many standard uncertainties.
+        """
         shift_s = _NODES * uncertainty_s
         change_j = self.joules(start_s + shift_s, end_s + shift_s) - self.joules(start_s, end_s)
-        return math.sqrt(float(np.sum(_WEIGHTS * change_j**2)))
+        return math.sqrt(math.sqrt(float(_WEIGHTS @ change_j**4) / _FOURTH))
 
     def quantisation(self, start_s: float, end_s: float, lsb_w: float) -> float:
         """Readings of the same step share one rounding error, those of different steps have independent ones."""
@@ -130,6 +141,12 @@ class Curve:
         _, step = np.unique(np.rint(self.power_w[inside] / lsb_w), return_inverse=True)
         duration_s = np.bincount(step, weights=np.diff(self.bounds_s)[inside])
         return float(np.linalg.norm(duration_s)) * lsb_w / math.sqrt(12.0)
+
+    def _holes(self, start_s: float, end_s: float) -> tuple[FloatArray, FloatArray]:
+        """Of the gaps with lost samples that reach into the window: the step in W across, their time inside in s."""
+        inside_s = np.minimum(self.opens_s[1:], end_s) - np.maximum(self.closes_s[:-1], start_s)
+        holes = (np.diff(self.index) > 1) & (inside_s > 0.0)
+        return np.diff(self.power_w)[holes], inside_s[holes]
 
     def _pairs(self, start_s: float, end_s: float) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
         """Of neighbours in the window: the step in W, the time between their apertures in s, whether one was lost."""

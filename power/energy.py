@@ -48,6 +48,8 @@ class Energy:
     idle_subtracted_j: float | None = None
     """energy less the baseline over the window; the meter's offset is not in it"""
     idle_subtracted_standard_uncertainty_j: float | None = None
+    idle_subtracted_budget_j: Mapping[str, float] | None = None
+    """as `budget_j`, with the baseline's"""
     busy: Part | None = None
     """energy of the time the board was busy; None unless asked for"""
 
@@ -120,6 +122,7 @@ def cut(
         baseline_power_w=idle.baseline_w,
         idle_subtracted_j=subtracted.energy_j,
         idle_subtracted_standard_uncertainty_j=subtracted.standard_uncertainty_j,
+        idle_subtracted_budget_j=subtracted.budget_j,
         busy=idle.without(max(0.0, window_s - busy_s), energy, measured) if busy_s is not None else None,
     )
 

@@ -66,6 +66,28 @@ class WindowTooShort(PowerError):
         self.window_s = window_s
         self.shortest_s = shortest_s
         self.repetitions = repetitions
+        self._monitor = monitor
+
+    def advised(self, advice: str) -> WindowTooShort:
+        """The same, with a word more."""
+        longer = WindowTooShort(self.window_s, self.shortest_s, self.repetitions, self._monitor)
+        longer.args = (f"{self}; {advice}",)
+        return longer
+
+
+class OutOfReach(PowerError):
+    """No number of repetitions makes the energy so sure: what the meter itself is off by does not average out."""
+
+    def __init__(self, relative: float, reachable: float, meter: str = "the meter") -> None:
+        super().__init__(
+            f"a relative standard uncertainty of {relative:.2g} is out of reach: gain and offset of {meter} leave "
+            f"{reachable:.2g}, however often it is repeated; ask for more than that, or calibrate the meter"
+        )
+        self.reachable = reachable
+
+
+class PulseLost(TransientError):
+    """The sync pulse does not show in the trace."""
 
 
 class TraceIncomplete(TransientError):

@@ -72,6 +72,8 @@ class InaBridge:
         """waiting for the clock, or for the other channels; their times are ticks"""
         self._rate_known = False
         self._heard_ns = 0
+        self._in_range_ns: dict[int, int] = {}
+        """by channel"""
 
     @property
     def spec(self) -> MonitorSpec:
@@ -114,6 +116,7 @@ class InaBridge:
         self._pending = Samples.empty()
         self._rate_known = False
         self._ask(Type.BEGIN)
+        self._in_range_ns.clear()
         self._heard_ns = self._now()
 
     def read(self) -> Samples:
@@ -125,7 +128,7 @@ class InaBridge:
         for frame, arrival_ns in self._receive():
             if frame.type in protocol.SAMPLE_TYPES:
                 self._heard_ns = arrival_ns
-                parts.append(self._taken(SampleFrame.decode(frame)))
+                parts.append(self._taken(SampleFrame.decode(frame), arrival_ns))
             else:
                 self._attend(frame, arrival_ns)
         self._pending = Samples.concatenate(parts)
@@ -165,7 +168,7 @@ class InaBridge:
                 f"{asked.register:#06x} written; is it really an {an_input.sensor}?"
             )
 
-    def _taken(self, block: SampleFrame) -> Samples:
+    def _taken(self, block: SampleFrame, arrival_ns: int) -> Samples:
         number = self._numbers.get(block.address)
         if number is None:
             raise Unintelligible(f"{self._spec.name} sends samples of a sensor at {block.address:#04x}, not asked for")
@@ -178,7 +181,13 @@ class InaBridge:
         self._latest_tick[number] = int(ticks[-1])
         if block.overflow:
             log.warning("%s: the range of %#04x overflowed; %d samples count as lost", *self._about(block))
+            if arrival_ns - self._in_range_ns.setdefault(number, arrival_ns) > SILENCE_NS:
+                raise SensorFault(
+                    f"{self._spec.name}: the current stays beyond the {self._inputs[number].chip.range_v * 1e3:g} mV "
+                    f"range of the sensor at {block.address:#04x}; widen range_v, or take a smaller shunt"
+                )
             return Samples.empty()
+        self._in_range_ns[number] = arrival_ns
         return self._inputs[number].samples(block, number, index, ticks)
 
     def _about(self, block: SampleFrame) -> tuple[str, int, int]:

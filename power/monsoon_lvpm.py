@@ -109,7 +109,7 @@ class MonsoonLvpm:
         self._clock = CountClock(PERIOD_NS, *self._latency)
         self._sequence: int | None = None
         self._pending: list[Samples] = []
-        """decoded, but without a place in time; NaN W where the output was off"""
+        """decoded, but without a place in time; NaN W where the output was off or the current off the scale"""
         self._heard_ns = self._read_ns = 0
 
     @property
@@ -220,12 +220,15 @@ class MonsoonLvpm:
         """Samples without index and time."""
         count = len(words)
         current_a = self._calibration.current_a(words[:, self._channel])
+        in_range = np.abs(words[:, self._channel].astype(np.int32) & ~1) < protocol.END_OF_SCALE
         if self._is_main:
             voltage_v = (words[:, 3].view(np.uint16) & 0xFFFC).astype(np.float64) * self._voltage_lsb_v
-            power_w = np.where(is_on, current_a * voltage_v, np.nan)
+            power_w = np.where(is_on & in_range, current_a * voltage_v, np.nan)
         else:
             voltage_v = np.full(count, self._supply_v)
-            power_w = current_a * voltage_v
+            power_w = np.where(in_range, current_a * voltage_v, np.nan)
+        if not in_range.all():
+            log.warning("%s: the current left its scale; %d samples count as lost", self._spec.name, (~in_range).sum())
         unknown = np.zeros(count, np.int64)
         mark = (words[:, 3] & 3).astype(np.uint8)
         return Samples(unknown, unknown, np.zeros(count, np.uint8), power_w, voltage_v, current_a, mark)

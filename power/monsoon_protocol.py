@@ -21,6 +21,8 @@ BAUD = 115200
 """of no consequence on USB CDC"""
 CHANNELS = ("main", "usb", "aux")
 VOLTAGE_LSB_V = 125e-6
+END_OF_SCALE = 0x7FFE
+"""a current word that reaches this, bit 0 aside, is at the end of its 16 bits"""
 _STATUS = struct.Struct(">BBBhhhHhhhHBBBxBbHBHHHHBbbHHBBBbbbbbbbbbBH")
 _STATUS_LENGTH = _STATUS.size + 1
 _STATUS_PACKET = 0x10

@@ -88,7 +88,7 @@ class QualityOfRun:
     uncertainty: Uncertainty | None
     clocks: Mapping[str, ClockSummary]
     complaints: Mapping[str, int]
-    """note of a failed or refused trial -> how many had it"""
+    """note of a failed or refused trial, or of what spoilt the marks of a block -> how many had it"""
     strayed: Mapping[str, Strays]
     """environment -> its trials that were off their condition"""
 
@@ -100,13 +100,20 @@ def assess(run: Run) -> QualityOfRun:
     for block in run.blocks:
         for name, fit in block.clocks.items():
             fits.setdefault(name, []).append(fit)
+        if block.marks is not None:
+            fits.setdefault(f"marks by {block.marks.method}", []).append(block.marks.fit)
     fits.setdefault("board", []).extend(trial.clock for trial in trials if trial.clock)
     return QualityOfRun(
         truth=truth_check(trials),
         drift=drift([trial for trial in trials if trial.kind == "reference"], run.header.seed),
         uncertainty=_uncertainty([trial.energy for trial in trials if trial.energy]),
         clocks={name: _clock(found) for name, found in fits.items() if found},
-        complaints=dict(Counter(trial.note for trial in trials if trial.outcome != "ok" and trial.note)),
+        complaints=dict(
+            Counter(
+                [trial.note for trial in trials if trial.outcome != "ok" and trial.note]
+                + [f"marks: {block.marks.note}" for block in run.blocks if block.marks and block.marks.note]
+            )
+        ),
         strayed=_strayed(trials),
     )
 

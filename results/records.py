@@ -12,7 +12,7 @@ from typing import Literal, TypeVar
 from pydantic import ConfigDict, JsonValue, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """version of the run folder's format; a folder of another version is refused, never guessed at"""
 
 VIRTUAL_LABEL = "virtual bench: simulated silicon, real protocol"
@@ -228,17 +228,37 @@ class TrialRecord:
             raise ValueError(f"trial {self.index}: {self.qos_met} of {len(self.latencies_s)} answers met QoS")
 
 
+MarksMethod = Literal["line", "pulse", "clock"]
+"""how marks are placed on the trace: by a wire to the meter, by a coded burst of load, by the host's clocks"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
+class MarksRecord:
+    """How the board's clock lies on the trace's."""
+
+    method: MarksMethod
+    fit: ClockFit
+    note: str
+    """what spoils the marks; empty when nothing does"""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
 class BlockRecord:
-    """A condition taking effect; a block that is resumed has one record for each time it was entered."""
+    """A condition taking effect, or a block's end.
+
+    A block that is resumed has records for each time it was entered; one that broke off has no end.
+    """
 
     block: int
+    phase: Literal["begin", "end"]
     environment: str
     condition: ConditionRecord
     clocks: dict[str, ClockFit]
-    """clock ("board", "monitor") -> its fit when the block began"""
+    """clock ("board", "monitor") -> its fit at this record"""
+    marks: MarksRecord | None
+    """None where there is no monitor"""
     started: str
-    """ISO 8601, with its offset from UTC"""
+    """ISO 8601, with its offset from UTC; of the record"""
     start_ns: int
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from power import PowerError
 from testbed.agent.shaping.survey import how_to_install
+from testbed.alignment import align
 from testbed.config import Bench, Endpoint
 from testbed.errors import TestbedError
 from testbed.meter import Meter
@@ -27,6 +28,8 @@ LOOK_S = 1.0
 LOOK_DBM = -68.0
 """the signal that a link is tried with"""
 LEAST_FREE_BYTES = 1 << 30
+GUARD_S = 0.015
+"""a suite's own, where it says nothing else"""
 CLOCK_WANTED_S = 0.5e-3
 """a mark known worse than this widens the energy of short windows"""
 
@@ -64,6 +67,7 @@ def examine(bench: Bench) -> Iterator[Finding]:
             else:
                 with Meter(opened.monitor) as meter:
                     yield from _meter(meter, opened)
+                    yield _marks(meter, opened)
     except (TestbedError, PowerError) as error:
         yield Finding("bench", "wrong", str(error))
 
@@ -145,6 +149,16 @@ def _meter(meter: Meter, opened: OpenBench) -> Iterator[Finding]:
         "ok",
         f"mapped to ±{clock.standard_uncertainty_s * 1e6:.0f} us, drift {clock.drift * 1e6:+.1f} ppm",
     )
+
+
+def _marks(meter: Meter, opened: OpenBench) -> Finding:
+    """How marks are placed; a sync pulse is played and looked for, a wire shows only in a trial."""
+    alignment = align(opened, meter, GUARD_S)
+    alignment.begin()
+    how = {"line": "a wire to the meter", "pulse": "a sync pulse", "clock": "the host's clocks"}[alignment.method]
+    fit = alignment.fit()
+    detail = alignment.note or f"by {how}, ±{fit.standard_uncertainty_s * 1e6:.0f} us now"
+    return Finding("marks", "doubtful" if alignment.note else "ok", detail)
 
 
 def _calibration(opened: OpenBench) -> Iterator[Finding]:

@@ -20,6 +20,7 @@ from scheduler import policies
 from scheduler.contract import REMOTE_TARGETS, Action, Means, Network, State, Task
 from scheduler.profile import ProfileRecord
 from testbed.actions import resolve_actions
+from testbed.alignment import align
 from testbed.calibration import CalibrationRecord
 from testbed.config import Bench, Environment, Suite, Workload, bench_schema
 from testbed.environments import resolve_environment
@@ -99,9 +100,10 @@ def _carry_out(
                     meter.settle(opened.now_ns())
                     window_s = meter.window_s(suite.window_s)
                     meter.require_guard(suite.guard_s)
+                alignment = align(opened, meter, suite.guard_s) if meter else None
                 with open_store(opened) as store:
                     audience.run_begins(store, meter)
-                    Runner(opened, meter, servers, suite, actions, store, audience, window_s).run()
+                    Runner(opened, meter, alignment, servers, suite, actions, store, audience, window_s).run()
                     store.finish()
                     return store.path
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from contextlib import ExitStack
 from types import TracebackType
@@ -46,11 +45,17 @@ class Meter:
         self._monitor = monitor
         self._reopening_pause_s = reopening_pause_s
         self._owned = ExitStack()
+        self.opened = 0
+        """how often the monitor was opened; each time its place in time begins anew"""
         self._taken_until_ns = -(2**63)
 
     def __enter__(self) -> Meter:
-        self._recorder = self._owned.enter_context(Recorder(self._monitor))
+        self._open()
         return self
+
+    def _open(self) -> None:
+        self._recorder = self._owned.enter_context(Recorder(self._monitor))
+        self.opened += 1
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -111,8 +116,8 @@ class Meter:
         error: PowerError = trouble
         for _ in range(REOPENINGS):
             try:
-                self._recorder = self._owned.enter_context(Recorder(self._monitor))
-                self._recorder.wait_until(time.monotonic_ns(), TRACE_TIMEOUT_S)
+                self._open()
+                self.settle(time.monotonic_ns())
                 return
             except PowerError as still:
                 _log.warning("%s is not back yet: %s", self.spec.name, still)
@@ -129,18 +134,25 @@ class Meter:
         Raises `power.WindowTooShort`, or a `power.TransientError` when the trace does not come or has holes.
         """
         spec = self.spec
-        margin_ns = round((guard_s + 2 * spec.period_s + 3 * self._clock_uncertainty_s(marks)) * 1e9)
-        self._recorder.wait_until(marks.end_ns + margin_ns, TRACE_TIMEOUT_S)
+        margin_ns = round((guard_s + 2 * spec.period_s + 3 * marks.standard_uncertainty_s) * 1e9)
         return cut(
-            self._recorder.between(marks.start_ns - margin_ns, marks.end_ns + margin_ns),
+            self.trace(marks.start_ns - margin_ns, marks.end_ns + margin_ns),
             marks.start_ns,
             marks.end_ns,
             spec,
-            clock_uncertainty_s=self._clock_uncertainty_s(marks),
+            clock_uncertainty_s=marks.standard_uncertainty_s,
             pad_s=PAD * guard_s,
             guard_s=guard_s,
             busy_s=busy_s,
         )
+
+    def trace(self, start_ns: int, end_ns: int) -> Samples:
+        """The samples between two moments of the trace's clock, once they are there.
+
+        Raises a `power.TransientError` when they do not come.
+        """
+        self._recorder.wait_until(end_ns, TRACE_TIMEOUT_S)
+        return self._recorder.between(start_ns, end_ns)
 
     def take_samples(self) -> Samples:
         """The samples that came since the last call, for the store; older trace is then forgotten."""
@@ -150,6 +162,3 @@ class Meter:
             # The next trial's guard may reach back into what was just taken.
             self._recorder.forget_before(self._taken_until_ns - 1_000_000_000)
         return samples
-
-    def _clock_uncertainty_s(self, marks: Marks) -> float:
-        return math.hypot(marks.standard_uncertainty_s, self._monitor.clock.standard_uncertainty_s)

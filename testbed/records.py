@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from power import ClockFit, Energy
-from results import ActionRecord, CalibrationFacts, EnergyRecord, OptRecord
+from results import ActionRecord, CalibrationFacts, EnergyRecord, MarksRecord, OptRecord
 from results import ClockFit as ClockRecord
 from testbed.calibration import CalibrationRecord
+from testbed.marks import Alignment
 
 
 def energy_record(energy: Energy, n: int, *, frames: bool) -> EnergyRecord:
@@ -44,6 +45,11 @@ def clock_record(fit: ClockFit) -> ClockRecord:
         uncertainty_s=fit.standard_uncertainty_s,
         residual_s=fit.residual_s,
     )
+
+
+def marks_record(alignment: Alignment) -> MarksRecord:
+    """How the marks of a block are placed."""
+    return MarksRecord(method=alignment.method, fit=clock_record(alignment.fit()), note=alignment.note)
 
 
 def opt_record(opt: Mapping[str, Any] | None) -> OptRecord | None:

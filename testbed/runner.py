@@ -6,13 +6,11 @@ import logging
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime, timezone
 from typing import Any, Protocol
 
 import power
 from results import (
     ActionRecord,
-    BlockRecord,
     EnergyRecord,
     OutcomeRecord,
     RewardRecord,
@@ -23,12 +21,12 @@ from scheduler import policies
 from scheduler.contract import Action
 from testbed.config import Suite
 from testbed.errors import BenchError
-from testbed.marks import Marks
+from testbed.marks import Alignment, Marks
 from testbed.meter import Meter
 from testbed.opening import OpenBench, Servers
 from testbed.plan import PlannedTrial
 from testbed.records import clock_record, energy_record, opt_record
-from testbed.surroundings import Surroundings
+from testbed.surroundings import Blocks, Surroundings
 
 _log = logging.getLogger(__name__)
 
@@ -51,6 +49,7 @@ class Runner:
         self,
         bench: OpenBench,
         meter: Meter | None,
+        alignment: Alignment | None,
         servers: Servers,
         suite: Suite,
         actions: Sequence[Action],
@@ -58,10 +57,11 @@ class Runner:
         watcher: Watcher,
         window_s: float,
     ) -> None:
-        """`window_s` is the least length of a trial."""
+        """`window_s` is the least length of a trial; `alignment` comes with a meter."""
         self._bench = bench
         self._agent = bench.agent
         self._meter = meter
+        self._alignment = alignment
         self._servers = servers
         self._suite = suite
         self._actions = dict(zip(suite.actions, actions, strict=True))
@@ -69,8 +69,8 @@ class Runner:
         self._uses = {use.name: use for use in suite.policies}
         self._store = store
         self._watcher = watcher
-        self._block: int | None = None
         self._surroundings = Surroundings(bench.agent, bench.link, bench.bench.link, servers.urls)
+        self._blocks = Blocks(bench, self._surroundings, meter, alignment, store)
         self._window = {"shortest_s": window_s, "guard_s": suite.guard_s if meter else 0.0}
 
     def run(self) -> None:
@@ -86,36 +86,15 @@ class Runner:
                 self._prepare_policies()
                 policies_ready = True
             self._watcher.trial_begins(planned)
-            self._impose(planned)
+            self._blocks.follow(planned)
             record = self._trial(planned)
             self._store.append(record, self._meter.take_samples() if self._meter else None)
             self._watcher.trial_done(record)
-
-    def _impose(self, planned: PlannedTrial) -> None:
-        """Put the condition of this trial in force, where it is not yet."""
-        new_block = planned.block != self._block
-        self._surroundings.impose(planned.surroundings, anew=new_block)
-        if new_block:
-            self._block = planned.block
-            self._record_block(planned)
-
-    def _record_block(self, planned: PlannedTrial) -> None:
-        clocks = {"board": clock_record(self._bench.board_clock.update())}
-        if self._meter is not None:
-            clocks["monitor"] = clock_record(self._meter.clock)
-        self._store.append_block(
-            BlockRecord(
-                block=planned.block,
-                environment=planned.environment,
-                condition=self._surroundings.condition,
-                clocks=clocks,
-                started=datetime.now(timezone.utc).isoformat(),
-                start_ns=self._bench.now_ns(),
-            )
-        )
+        self._blocks.end()
 
     def _trial(self, planned: PlannedTrial) -> TrialRecord:
-        """One trial, made again with the same decision when the meter failed it."""
+        """One trial, made again with the same decision when the meter failed it; its note then says so."""
+        made_again = ""
         for attempt in range(1, ATTEMPTS + 1):
             answer = self._agent.ask(
                 "trial",
@@ -128,22 +107,32 @@ class Runner:
             )
             if answer["failure"] is not None:
                 self._servers.require_alive()
-            marks = self._bench.board_clock.place(answer["start_ns"], answer["end_ns"])
-            if self._meter is None:
+            if self._meter is None or self._alignment is None:
+                marks = self._bench.board_clock.place(answer["start_ns"], answer["end_ns"])
                 return self._record(planned, answer, marks, None, "")
             try:
+                marks = self._alignment.place(answer)
                 energy = self._meter.energy(marks, self._window["guard_s"], sum(answer["latencies_s"]))
             except power.WindowTooShort as refusal:
                 return self._record(planned, answer, marks, None, str(refusal))
             except power.TransientError as trouble:
                 _log.warning("trial %d, attempt %d of %d: %s", planned.index, attempt, ATTEMPTS, trouble)
-                self._meter.recover(trouble)
+                made_again = f"made again after attempt {attempt}: {trouble}"
+                self._recover(trouble)
                 continue
-            return self._record(planned, answer, marks, self._energy_record(planned, answer, energy), "")
+            return self._record(planned, answer, marks, self._energy_record(planned, answer, energy), "", made_again)
         raise BenchError(
             f"{self._meter.spec.name if self._meter else 'the monitor'} failed trial {planned.index} {ATTEMPTS} times: "
             "look at its cable and supply, then resume the run"
         )
+
+    def _recover(self, trouble: power.TransientError) -> None:
+        """Have the meter back, or raise BenchError; a monitor opened again has a place in time of its own."""
+        if self._meter is not None and self._alignment is not None:
+            before = self._meter.opened
+            self._meter.recover(trouble)
+            if self._meter.opened != before:
+                self._alignment.begin()
 
     def _who(self, planned: PlannedTrial, *, again: bool) -> dict[str, Any]:
         if planned.policy is not None:
@@ -156,7 +145,13 @@ class Runner:
         return energy_record(energy, len(answer["latencies_s"]), frames=frames)
 
     def _record(
-        self, planned: PlannedTrial, answer: Mapping[str, Any], marks: Marks, energy: EnergyRecord | None, refusal: str
+        self,
+        planned: PlannedTrial,
+        answer: Mapping[str, Any],
+        marks: Marks,
+        energy: EnergyRecord | None,
+        refusal: str,
+        remark: str = "",
     ) -> TrialRecord:
         workload = self._workloads[planned.workload]
         failed = answer["failure"] is not None
@@ -194,7 +189,7 @@ class Runner:
             observed=answer["observed"],
             clock=clock_record(self._bench.board_clock.fit),
             outcome="failed" if failed else "refused" if refusal else "ok",
-            note=answer["failure"] or refusal,
+            note=answer["failure"] or refusal or remark,
         )
 
     def _learn(

@@ -1,23 +1,33 @@
-"""Puts what is to surround the board in force, and looks at what came of it."""
+"""What trials are made under: put in force and looked at, block by block, with clocks and marks on record."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from datetime import datetime, timezone
+from types import MappingProxyType
+from typing import Any, Literal
 
-from results import ConditionRecord
+from results import BlockRecord, ConditionRecord, RunStore
 from testbed.agent.probe import Path
 from testbed.config import LinkSettings
+from testbed.marks import Alignment
+from testbed.meter import Meter
 from testbed.moment import Moment
 from testbed.network.conditions import Applied, Condition, Link, Standard, condition_at
 from testbed.network.observed import probe_bytes, strays, strays_in_signal
 from testbed.network.penalty import radio_penalty_j
+from testbed.opening import OpenBench
+from testbed.plan import PlannedTrial
+from testbed.records import clock_record, marks_record
 from testbed.remote import RemoteAgent
 
-_LINKS = {"cloud": "link", "edge": "peer_link"}
+_log = logging.getLogger(__name__)
+
+_LINKS: Mapping[str, str] = MappingProxyType({"cloud": "link", "edge": "peer_link"})
 """remote target -> how the link to it is called on record"""
-_SIGNALS = {"cloud": "rssi_dbm", "edge": "peer_rssi_dbm"}
+_SIGNALS: Mapping[str, str] = MappingProxyType({"cloud": "rssi_dbm", "edge": "peer_rssi_dbm"})
 """remote target -> how the signal towards it is called in a state"""
 _PROBE_PATIENCE_S = 60.0
 
@@ -95,6 +105,65 @@ class Surroundings:
             reasons = (found["failure"],) if "failure" in found else strays(held, Path(**found))
             strayed += [f"{target}: {reason}" for reason in reasons]
         return observed, tuple(strayed)
+
+
+class Blocks:
+    """Follows the plan from block to block, and records how each begins and ends."""
+
+    def __init__(
+        self,
+        bench: OpenBench,
+        surroundings: Surroundings,
+        meter: Meter | None,
+        alignment: Alignment | None,
+        store: RunStore,
+    ) -> None:
+        self._bench = bench
+        self._surroundings = surroundings
+        self._meter = meter
+        self._alignment = alignment
+        self._store = store
+        self._latest: PlannedTrial | None = None
+
+    def follow(self, planned: PlannedTrial) -> None:
+        """Put the condition of this trial in force, in a block of its own where the plan begins one."""
+        new_block = self._latest is None or planned.block != self._latest.block
+        if new_block:
+            self.end()
+        self._surroundings.impose(planned.surroundings, anew=new_block)
+        self._latest = planned
+        if new_block:
+            self._bench.board_clock.update()
+            if self._alignment is not None:
+                self._alignment.begin()
+            self._record(planned, "begin")
+
+    def end(self) -> None:
+        """The block of the trial followed last is over; does nothing before the first."""
+        if self._latest is None or self._alignment is None:
+            return
+        self._bench.board_clock.update()
+        self._alignment.end()
+        if note := self._alignment.note:
+            _log.warning("block %d: %s", self._latest.block, note)
+        self._record(self._latest, "end")
+
+    def _record(self, planned: PlannedTrial, phase: Literal["begin", "end"]) -> None:
+        clocks = {"board": clock_record(self._bench.board_clock.fit)}
+        if self._meter is not None:
+            clocks["monitor"] = clock_record(self._meter.clock)
+        self._store.append_block(
+            BlockRecord(
+                block=planned.block,
+                phase=phase,
+                environment=planned.environment,
+                condition=self._surroundings.condition,
+                clocks=clocks,
+                marks=None if self._alignment is None else marks_record(self._alignment),
+                started=datetime.now(timezone.utc).isoformat(),
+                start_ns=self._bench.now_ns(),
+            )
+        )
 
 
 def _conditions(wanted: Moment, standard: Standard) -> dict[str, Condition]:

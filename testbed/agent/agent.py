@@ -179,6 +179,10 @@ class Agent:
         except ProbeFailed as failure:
             return {"failure": str(failure)}
 
+    def pulse(self, code: list[int], chip_s: float) -> int:
+        """Load the board by a code, 1 busy and 0 idle; returns when that began, on the board's clock."""
+        return self._board.pulse(code, chip_s)
+
     def trial(
         self,
         workload: str,
@@ -210,7 +214,9 @@ class Agent:
         inputs = self._loaded[workload].inputs
         order = [inputs[(index + i) % len(inputs)] for i in range(len(inputs))]
         session = self._sessions[workload, action.target, action.precision]
-        trial = run_trial(self._board.clock, session, order, Window(period_s=task.period_s, **window))
+        trial = run_trial(
+            self._board.clock, session, order, Window(period_s=task.period_s, **window), self._board.marker
+        )
         estimated_j = self._estimated_energy_j(state, action, trial)
         if policy is not None:
             latency_s, accuracy = sum(trial.latencies_s) / trial.n, task.accuracy[action.precision]
@@ -222,6 +228,7 @@ class Agent:
             "explored": bool(getattr(policy, "explored", False)),
             "start_ns": trial.start_ns,
             "end_ns": trial.end_ns,
+            "marked_ns": trial.marked_ns,
             "latencies_s": trial.latencies_s,
             "transmit_s": trial.transmit_s,
             "receive_s": trial.receive_s,

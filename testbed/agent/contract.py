@@ -133,10 +133,18 @@ class Identity:
     """processor -> frequencies it can be set to, ascending; absent where it cannot be set"""
 
 
+class Marker(Protocol):
+    """An output of the board that is wired to a meter's marker input."""
+
+    def set(self, *, high: bool) -> None: ...
+
+
 class Board(Protocol):
     """The device under test, from the inside. A context manager: leaving it gives everything back."""
 
     clock: Clock
+    marker: Marker | None
+    """None where none is wired"""
 
     def identify(self) -> Identity: ...
 
@@ -148,6 +156,9 @@ class Board(Protocol):
 
     def co_run(self, load: CoRun | None) -> CoRun:
         """Start the co-runner, or stop it; returns the load confirmed to run."""
+
+    def pulse(self, code: Sequence[int], chip_s: float) -> int:
+        """Load one core chip by chip (1 busy, 0 idle); returns when that began, on the board's clock."""
 
     def restore(self) -> None: ...
 

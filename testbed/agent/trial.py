@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from testbed.agent.contract import Clock, Result, Session, TargetFailed, Tensors
+from testbed.agent.contract import Clock, Marker, Result, Session, TargetFailed, Tensors
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,8 @@ class Trial:
     receive_s: float = 0.0
     failure: str | None = None
     """why the target gave no answer; the trial ends there"""
+    marked_ns: tuple[tuple[int, int], tuple[int, int]] | None = None
+    """between which two moments the marker line rose, and between which it fell; None where there is none"""
 
     @property
     def n(self) -> int:
@@ -56,12 +58,35 @@ AFTERMATH_S = 0.25
 """idle time after a failure: what an abandoned request left in the radio's queues still goes out"""
 
 
-def run_trial(clock: Clock, session: Session, inputs: list[Tensors], window: Window) -> Trial:
+def run_trial(
+    clock: Clock, session: Session, inputs: list[Tensors], window: Window, marker: Marker | None = None
+) -> Trial:
     """Run inferences over `inputs`, round and round, until the window is long enough.
 
-    A frame of a stream starts a period after the one before, or at once when that one was late.
+    A frame of a stream starts a period after the one before, or at once when that one was late. The marker is high
+    about as long as the window lasts.
     """
     clock.sleep_until(clock.now_ns() + round(window.guard_s * 1e9))
+    rose_ns = _set(marker, clock, high=True) if marker else None
+    try:
+        trial = _run(clock, session, inputs, window)
+    finally:
+        fell_ns = _set(marker, clock, high=False) if marker else None
+    if rose_ns is not None and fell_ns is not None:
+        trial.marked_ns = rose_ns, fell_ns
+    idle_s = window.guard_s if trial.failure is None else max(AFTERMATH_S, window.guard_s)
+    clock.sleep_until(trial.end_ns + round(idle_s * 1e9))
+    return trial
+
+
+def _set(marker: Marker, clock: Clock, *, high: bool) -> tuple[int, int]:
+    """Set the marker; returns the moments just before and just after, between which the kernel may do other things."""
+    before_ns = clock.now_ns()
+    marker.set(high=high)
+    return before_ns, clock.now_ns()
+
+
+def _run(clock: Clock, session: Session, inputs: list[Tensors], window: Window) -> Trial:
     begun_ns = clock.now_ns()
     trial = Trial(begun_ns, begun_ns)
     frame_ns = begun_ns
@@ -73,7 +98,6 @@ def run_trial(clock: Clock, session: Session, inputs: list[Tensors], window: Win
             trial.failure = str(failure)
             trial.end_ns = clock.now_ns()
             trial.inferences_ns.append((begun_ns, trial.end_ns))
-            clock.sleep_until(trial.end_ns + round(AFTERMATH_S * 1e9))
             break
         trial.add(result)
         trial.end_ns = result.end_ns
@@ -83,5 +107,4 @@ def run_trial(clock: Clock, session: Session, inputs: list[Tensors], window: Win
             trial.end_ns = frame_ns  # where the next frame would begin
         if (trial.end_ns - trial.start_ns) * 1e-9 >= window.shortest_s:
             break
-    clock.sleep_until(trial.end_ns + round(window.guard_s * 1e9))
     return trial

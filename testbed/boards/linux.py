@@ -8,7 +8,15 @@ from typing import Literal
 from pydantic import Field
 
 from testbed.boards.draw import KNOWN_DRAW, BoardModel
+from testbed.config.loader import Strict
 from testbed.config.plugins import BoardSettings, Draw
+
+
+class GpioLine(Strict):
+    """A line of a GPIO chip, as `gpioinfo` on the board shows them."""
+
+    chip: str = Field(pattern=r"^/dev/")
+    line: int = Field(ge=0, le=1023)
 
 
 class LinuxBoard(BoardSettings):
@@ -19,6 +27,8 @@ class LinuxBoard(BoardSettings):
     """which board it is; `doctor` then knows what a meter must bear"""
     threads: int | None = Field(default=None, ge=1)
     """threads of the CPU backend; absent: one a core"""
+    marker: GpioLine | None = None
+    """an output of the board that is wired to the meter's marker input"""
 
     @property
     def opener(self) -> str:
@@ -40,5 +50,9 @@ class LinuxBoard(BoardSettings):
     def draw(self) -> Draw | None:
         return KNOWN_DRAW[self.model] if self.model else None
 
+    @property
+    def marker_wired(self) -> bool:
+        return self.marker is not None
+
     def agent_config(self, supply: Path | None, seed: int) -> dict[str, object]:
-        return {"threads": self.threads}
+        return {"threads": self.threads, "marker": self.marker.model_dump() if self.marker else None}

@@ -26,6 +26,8 @@ class VirtualBoard(BoardSettings):
     kind: Literal["virtual"]
     profile: Literal["jetson-agx-orin", "raspberry-pi-5"]
     clock: VirtualClock = VirtualClock()
+    marker: bool = True
+    """whether a wire of the board goes to the meter's marker input"""
     thermal_time_scale: float = Field(default=1.0, gt=0, le=1)
     """1: heats up as slowly as the real board; less: sooner, so that a short demo sees it"""
 
@@ -51,12 +53,17 @@ class VirtualBoard(BoardSettings):
     def draw(self) -> Draw | None:
         return KNOWN_DRAW[self.profile]
 
+    @property
+    def marker_wired(self) -> bool:
+        return self.marker
+
     def agent_config(self, supply: Path | None, seed: int) -> dict[str, object]:
         return {
             "profile": self.profile,
             "supply": str(supply),
             "clock_offset_s": self.clock.offset_s,
             "clock_drift_ppm": self.clock.drift_ppm,
+            "marker": self.marker,
             "thermal_time_scale": self.thermal_time_scale,
             "seed": seed,
         }

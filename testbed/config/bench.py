@@ -70,6 +70,9 @@ class Bench(Strict):
     board: BoardSettings
     monitor: MonitorSettings | None = None
     """absent: energy is not measured"""
+    marks: Literal["line", "pulse", "clock"] | None = None
+    """how marks are placed on the trace: by a wire to the meter's marker input, by a coded burst of load, by
+    the host's clocks alone; absent: the first of these that the bench has"""
     link: LinkSettings | None = None
     """absent: the network is left as it is"""
     endpoints: dict[Literal["cloud", "edge"], Endpoint] = Field(default_factory=dict)

@@ -99,6 +99,11 @@ class BoardSettings(Strict):
     def draw(self) -> Draw | None:
         """What the board can draw, where that is known."""
 
+    @property
+    def marker_wired(self) -> bool:
+        """Whether an output of the board is wired to the meter's marker input; a kind that can do so says it."""
+        return False
+
     @abstractmethod
     def agent_config(self, supply: Path | None, seed: int) -> dict[str, object]:
         """What the opener is given. `supply` is the file a simulated board writes its power to."""
@@ -126,6 +131,11 @@ class MonitorSettings(Strict):
     def attached(cls, root: Path) -> Iterable[Attached]:
         """Meters of this kind that are found without a serial port: on USB, or under `root` (as `/`) in sysfs."""
         return ()
+
+    @property
+    def marker_input(self) -> bool:
+        """Whether the meter's marker input, where its driver has one, can be reached by a wire."""
+        return True
 
     @abstractmethod
     def far_end(self, supply: Path, supply_voltage_v: float, seed: int) -> Program | None:

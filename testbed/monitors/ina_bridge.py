@@ -41,10 +41,14 @@ class InaBridgeMonitor(MonitorSettings):
     """the bus voltage is read with every so-many-th sample: it moves slowly, and reading it takes time"""
     supply_voltage_v: Volts = Field(gt=0)
     """nominal voltage at the sensor"""
+    faults: list[str] = Field(default_factory=list)
+    """what goes wrong with an emulated one, such as `unplug@+20:3`: docs/explanation/virtual-meters.md"""
 
     @model_validator(mode="after")
     def _settings_exist(self) -> InaBridgeMonitor:
         self._at(self.port)  # the driver knows what the chip has, and says so
+        if self.faults and self.port != "emulated":
+            raise ValueError("faults: only an emulated monitor (port: emulated) fails on command")
         return self
 
     @property
@@ -76,6 +80,10 @@ class InaBridgeMonitor(MonitorSettings):
             },
             "" if addresses else "no sensor answers on its I2C bus; check the sensor's supply and wiring",
         )
+
+    @property
+    def marker_input(self) -> bool:
+        return self.port != FIRMWARE  # the emulator that runs it has its own hand on that pin
 
     def build(self, board: BoardSettings, far_end: Mapping[str, Any] | None) -> InaBridge:
         return self._at(far_end["port"] if far_end else self.port)
@@ -117,7 +125,9 @@ class InaBridgeMonitor(MonitorSettings):
         if self.port == FIRMWARE:
             return Program("testbed.virtual.meters.bridge_firmware", _given(arguments))
         arguments |= {"clock-offset-s": rng.uniform(0, 1000), "serial": f"V{seed % 10**7}"}
-        return Program("testbed.virtual.meters.bridge", _given(arguments))
+        arguments |= {"link": supply.with_name("meter")}
+        faults = tuple(f"--fault={fault}" for fault in self.faults)
+        return Program("testbed.virtual.meters.bridge", _given(arguments) + faults)
 
     def wiring_problems(self, board: BoardSettings) -> list[str]:
         range_v = self.range_v or max(ina_sensor.MODELS[self.sensor].ranges_v)

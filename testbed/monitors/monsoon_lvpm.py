@@ -36,11 +36,15 @@ class MonsoonLvpmMonitor(MonitorSettings):
     delivery_latency_s: Seconds = Field(default=0.5e-3, ge=0)
     """least time from a sample's end to its arrival at the controller"""
     delivery_latency_standard_uncertainty_s: Seconds = Field(default=0.3e-3, gt=0)
+    faults: list[str] = Field(default_factory=list)
+    """what goes wrong with an emulated one, such as `unplug@+20:3`: docs/explanation/virtual-meters.md"""
 
     @model_validator(mode="after")
     def _emulators_are_late(self) -> MonsoonLvpmMonitor:
         if self.emulated and self.delivery_latency_s < LAG_S:
             raise ValueError(f"an emulated monitor delivers {LAG_S * 1e3:g} ms late: set delivery_latency_s above that")
+        if self.faults and not self.emulated:
+            raise ValueError("faults: only an emulated monitor fails on command")
         return self
 
     @property
@@ -90,8 +94,10 @@ class MonsoonLvpmMonitor(MonitorSettings):
             "latency-ms": max(0.0, wire_s) * 1e3,
             "serial-number": seed % 2**16,
             "seed": seed,
+            "link": supply.with_name("meter"),
         }
-        return Program("testbed.virtual.meters.monsoon", tuple(f"--{key}={value}" for key, value in arguments.items()))
+        words = [*(f"--{key}={value}" for key, value in arguments.items()), *(f"--fault={f}" for f in self.faults)]
+        return Program("testbed.virtual.meters.monsoon", tuple(words))
 
     def wiring_problems(self, board: BoardSettings) -> list[str]:
         problems = []

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 
 from scheduler.contract import REMOTE_TARGETS
-from testbed.agent.contract import Clock, CoRun, Identity, Model, Observed, Setting, Telemetry
+from testbed.agent.contract import Clock, CoRun, Identity, Marker, Model, Observed, Setting, Telemetry
 from testbed.virtual import silicon
 from testbed.virtual.air import Air
 from testbed.virtual.catalogue import Catalogue
 from testbed.virtual.clock import VirtualClock
 from testbed.virtual.config import PROFILES, Config, read
+from testbed.virtual.marker import MarkerWire
 from testbed.virtual.networks import Work
 from testbed.virtual.processor import VirtualTarget
 from testbed.virtual.radio import Radio
@@ -84,6 +85,7 @@ class VirtualBoard:
         with ExitStack() as stack:
             self._rail = stack.enter_context(Rail(config.supply, self._base_w()))
             self._supply = stack.enter_context(SupplyReader(config.supply))
+            self.marker: Marker | None = stack.enter_context(MarkerWire(config.supply)) if config.marker else None
             self._open = stack.pop_all()
 
     def identify(self) -> Identity:
@@ -149,6 +151,14 @@ class VirtualBoard:
         self._co_run = load
         self._rail.set_base(self._base_w())
         return load
+
+    def pulse(self, code: Sequence[int], chip_s: float) -> int:
+        """One core of the CPU at its highest frequency, chip by chip; its power rises and falls at once."""
+        self._live()
+        busy_w = self.profile.cpu_full_w / self.profile.cores
+        start_ns, end_ns = self._rail.play(time.monotonic_ns(), [(chip_s, busy_w * chip) for chip in code])
+        self._clock.sleep_until(self._clock.from_host_ns(end_ns))
+        return self._clock.from_host_ns(start_ns)
 
     def set_air(self, condition: Mapping[str, float], target: str) -> Mapping[str, float]:
         """Put the way to a remote target under a condition, the fields of `air.Air`.

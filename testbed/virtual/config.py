@@ -25,6 +25,8 @@ class Config:
     clock_offset_s: float = 0.0
     """of the board's clock against the host's, at the start"""
     clock_drift_ppm: float = 0.0
+    marker: bool = False
+    """whether a wire goes to the meter's marker input"""
     thermal_time_scale: float = 1.0
     """of the thermal time constant: below 1 the board heats and cools sooner than the real one"""
     ambient_c: float = 25.0

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 _RECORD = struct.Struct("<qdd")
-_COLUMNS = np.dtype([("time_ns", "<i8"), ("power_w", "<f8"), ("slope_w_per_s", "<f8")])
+COLUMNS = np.dtype([("time_ns", "<i8"), ("power_w", "<f8"), ("slope_w_per_s", "<f8")])
 _READ_BYTES = 1 << 20
 _FORGET_AT_LEAST = 1024
 _EVER_NS = np.int64(-(2**62))  # a record of 0 W begins here, before any time; differences still fit int64
@@ -119,7 +119,7 @@ class SupplyReader:
         self._tail = data[whole:]
         if not whole:
             return
-        new = np.frombuffer(data[:whole], _COLUMNS)
+        new = np.frombuffer(data[:whole], COLUMNS)
         last = len(self._times_ns) - 1
         self._times_ns = np.concatenate([self._times_ns, new["time_ns"]])
         self._power_w = np.concatenate([self._power_w, new["power_w"]])

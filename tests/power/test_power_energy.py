@@ -199,3 +199,48 @@ def test_too_many_lost_samples_are_refused(lost: list[tuple[int, int]]) -> None:
 def test_pads_need_guards() -> None:
     with pytest.raises(ValueError, match="guard_s"):
         cut(CONSTANT, 100 * MS, 200 * MS, PERFECT, pad_s=0.01)
+
+
+@pytest.mark.parametrize(
+    ("first", "count"), [(-16, 12), (-8, 12), (-4, 12), (-3, 4), (90, 12), (96, 12), (99, 4), (101, 12), (50, 3)]
+)
+def test_a_gap_counts_as_far_as_it_reaches_into_the_window(first: int, count: int) -> None:
+    """Also one that straddles an edge, where no sample is missing between two of the window's own."""
+    trace = without(CONSTANT, 1000 + first, count)
+    start_ns = int(CONSTANT.time_ns[1000]) - 200_000  # where the aperture of sample 1000 begins
+    inside = len(set(range(first, first + count)) & set(range(100)))
+    arguments = (start_ns, start_ns + 20 * MS, PERFECT)
+    if inside > 5:
+        with pytest.raises(TraceIncomplete, match="lost .* measure again"):
+            cut(trace, *arguments, pad_s=1e-9, guard_s=0.02)
+        return
+    energy = cut(trace, *arguments, pad_s=1e-9, guard_s=0.02)
+    assert energy.present == pytest.approx(1 - inside / 100, abs=0.002)
+    assert energy.energy_j == pytest.approx(0.2)
+
+
+@given(
+    st.integers(2, 4), st.sets(st.tuples(st.integers(0, 3), st.integers(0, 2499)), max_size=60), st.integers(400, 1900)
+)
+def test_a_total_has_no_sample_that_one_of_its_rails_lacks(rails: int, lost: set[tuple[int, int]], start: int) -> None:
+    spec = replace(PERFECT, channels=PERFECT.channels * rails, total=tuple(range(rails)))
+    parts = []
+    for rail in range(rails):
+        keep = ~np.isin(CONSTANT.index, [index for of, index in lost if of == rail])
+        parts.append(replace(CONSTANT.take(keep), channel=np.full(keep.sum(), rail, np.uint8)))
+    samples = Samples.concatenate(parts)
+    total = samples.sum_of(spec.total)
+    gone = {index for rail, index in lost if rail < rails}
+    assert set(total.index.tolist()) == set(range(len(CONSTANT))) - gone
+    assert total.power_w == pytest.approx(10.0 * rails)
+    missed = len(gone & set(range(start, start + 500)))
+    start_ns = int(CONSTANT.time_ns[start]) - 200_000
+    try:
+        energy = cut(samples, start_ns, start_ns + 100 * MS, spec)
+    except TraceIncomplete:
+        longest = max((sum(i + k in gone for k in range(26)) for i in gone), default=0)
+        # An edge within a gap is refused whatever its length; within the window, a twentieth of it in a row.
+        assert longest >= 25 or gone & {*range(start - 2, start + 2), *range(start + 498, start + 503)}
+        return
+    assert energy.energy_j == pytest.approx(rails * 1.0)
+    assert energy.present == pytest.approx(1 - missed / 500, abs=0.003)

@@ -115,10 +115,11 @@ def test_two_sensors_are_two_channels_whose_powers_add_up(bridge: Bridge, listen
 
 
 def test_an_ina226_with_averaging(bridge: Bridge, listen: Listen) -> None:
-    monitor, samples = listened(
-        bridge(sensor="ina226@0x41"), listen, 1.5, sensor="ina226", address=0x41, conversion_s=588e-6, averages=4
-    )
+    far_end = bridge(sensor="ina226@0x41", shunt_ohm=0.02)
+    settings = {"sensor": "ina226", "address": 0x41, "shunt_ohm": 0.02, "conversion_s": 588e-6, "averages": 4}
+    monitor, samples = listened(far_end, listen, 1.5, **settings)
     monitor.close()
+    assert len(samples) > 200
     assert monitor.spec.aperture_s == pytest.approx(2.352e-3)
     assert monitor.spec.period_s == pytest.approx(4.704e-3, rel=0.01)
     assert samples.between(0, 900_000_000).power_w == pytest.approx(5.0, rel=1e-3)
@@ -357,3 +358,15 @@ def test_two_sensors_at_one_address_are_refused() -> None:
     twice = BridgeInput(shunt_ohm=0.1, supply_v=5.0)
     with pytest.raises(ValueError, match="address of its own"):
         InaBridge("/dev/ttyNONE7", twice, twice)
+
+
+def test_a_current_beyond_the_range_is_lost_and_not_cut_off(bridge: Bridge, listen: Listen) -> None:
+    # 10 W from 5 V; the range ends at 160 mV, 8 W.
+    _, samples = listened(bridge(), listen, 1.2, range_v=0.16)
+    assert len(samples) > 100
+    assert samples.power_w.max() < 5.5
+
+
+def test_a_current_that_stays_beyond_the_range_is_told(bridge: Bridge, listen: Listen) -> None:
+    with pytest.raises(SensorFault, match=r"160 mV range.*smaller shunt"):
+        listened(bridge(), listen, 3.0, range_v=0.16)

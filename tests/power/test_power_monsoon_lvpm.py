@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bench.far_end import FarEnd, Nursery
+from bench.waveform import Segment, Waveform
 from power import (
     MonitorGone,
     MonitorSilent,
@@ -240,3 +241,14 @@ def test_energy_of_a_step_is_right(meter: Meter, listen: Listen) -> None:
     energy = cut(samples, SECOND - SECOND // 4, SECOND + SECOND // 4, monitor.spec, clock_uncertainty_s=5e-4)
     assert energy.energy_j == pytest.approx(3.75, abs=0.02)
     assert energy.budget_j["clock"] == pytest.approx(5e-4 * 5.0, rel=0.1)
+
+
+def test_a_current_beyond_the_scale_is_lost_and_not_cut_off(nursery: Nursery, tmp_path: Path, listen: Listen) -> None:
+    # The coarse scale of 143 uA a count ends near 4.7 A: 70 W from 15 V.
+    path = tmp_path / "high"
+    Waveform([Segment(1.0, 60.0, 60.0), Segment(0.05, 90.0, 90.0), Segment(9.0, 60.0, 60.0)]).write(path)
+    with nursery.meter("monsoon", {"supply": path, "output": "aux", "output-voltage": 15.0}) as far_end:
+        monitor, samples = listened(far_end, listen, 2.0)
+        monitor.close()
+    assert samples.power_w == pytest.approx(60.0, rel=0.02)
+    assert 240 <= int(np.diff(samples.index).max()) - 1 <= 252

@@ -17,6 +17,7 @@ from results.records import (
     ClockFit,
     ConditionRecord,
     EnergyRecord,
+    MarksRecord,
     OptRecord,
     OutcomeRecord,
     RunHeader,
@@ -136,9 +137,13 @@ def trial(index: int, **changes: object) -> TrialRecord:
 def block(number: int = 0) -> BlockRecord:
     return BlockRecord(
         block=number,
+        phase="begin",
         environment="S1",
         condition=ConditionRecord(asked={}, applied={}, observed={}, strayed=()),
         clocks={"board": ClockFit(offset_ns=-5, drift=0.0, uncertainty_s=1e-5, residual_s=2e-5)},
+        marks=MarksRecord(
+            method="line", fit=ClockFit(offset_ns=7, drift=2e-5, uncertainty_s=4e-5, residual_s=6e-5), note=""
+        ),
         started="2025-05-01T12:00:00+00:00",
         start_ns=0,
     )

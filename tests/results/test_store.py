@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from results.durable import StoreError, StoreFull
+from results.records import FORMAT_VERSION
 from results.run import Run
 from results.samples import SCHEMA
 from results.store import RunStore
@@ -146,11 +147,12 @@ def test_a_folder_with_something_in_it_is_not_taken(unfinished: Path, synthetic:
         RunStore.create(unfinished, synthetic.header(), synthetic.plan(1))
 
 
-def test_another_format_version_is_refused(unfinished: Path) -> None:
+@pytest.mark.parametrize("version", [FORMAT_VERSION - 1, 99])
+def test_another_format_version_is_refused(unfinished: Path, version: int) -> None:
     header = json.loads((unfinished / "run.json").read_text())
-    (unfinished / "run.json").write_text(json.dumps(header | {"format_version": 99, "novelty": 1}))
+    (unfinished / "run.json").write_text(json.dumps(header | {"format_version": version, "novelty": 1}))
     for use in (Run.read, RunStore.open_for_resume):
-        with pytest.raises(StoreError, match="run format 99, this program reads 3"):
+        with pytest.raises(StoreError, match=f"run format {version}, this program reads {FORMAT_VERSION}"):
             use(unfinished)
 
 

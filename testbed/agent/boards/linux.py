@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
 from testbed.agent.clock import MonotonicClock
-from testbed.agent.contract import CoRun, Identity, Observed, Setting, Target, Telemetry
+from testbed.agent.contract import CoRun, Identity, Marker, Observed, Setting, Target, Telemetry
 from testbed.agent.corunner import CoRunner
+from testbed.agent.gpio import GpioMarker
+from testbed.agent.pulse import burn
 from testbed.agent.targets.onnxruntime_cpu import OnnxRuntimeCpu
 from testbed.agent.wireless import open_generic_netlink, rssi_dbm
 
@@ -26,18 +28,26 @@ _SHORTEST_LOOK_S = 0.05
 
 
 def open_board(config: Mapping[str, object]) -> LinuxBoard:
-    """The board the agent runs on. `config`: threads (of the CPU backend), root (of /proc and /sys, for tests)."""
-    if unknown := set(config) - {"threads", "root"}:
+    """The board the agent runs on.
+
+    `config`: threads (of the CPU backend), marker (GPIO chip and line), root (of /proc and /sys, for tests).
+    """
+    if unknown := set(config) - {"threads", "marker", "root"}:
         raise ValueError(f"unknown settings of a linux board: {', '.join(sorted(unknown))}")
     threads = config.get("threads")
-    return LinuxBoard(int(str(threads)) if threads else os.cpu_count() or 1, Path(str(config.get("root", "/"))))
+    wired = config.get("marker")
+    marker = GpioMarker(str(wired["chip"]), int(wired["line"])) if isinstance(wired, Mapping) else None
+    root = Path(str(config.get("root", "/")))
+    return LinuxBoard(int(str(threads)) if threads else os.cpu_count() or 1, root, marker)
 
 
 class LinuxBoard:
-    """Leaving it gives cpufreq limits and co-runners back."""
+    """Leaving it gives cpufreq limits, co-runners and the marker's line back."""
 
-    def __init__(self, threads: int, root: Path = Path("/")) -> None:
+    def __init__(self, threads: int, root: Path = Path("/"), marker: GpioMarker | None = None) -> None:
         self.clock = MonotonicClock()
+        self._gpio = marker
+        self.marker: Marker | None = marker
         self._root = root
         self._cpu = OnnxRuntimeCpu(self.clock, threads)
         self._co_runner = CoRunner()
@@ -54,6 +64,8 @@ class LinuxBoard:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.restore()
+        if self._gpio is not None:
+            self._gpio.close()
 
     def identify(self) -> Identity:
         tree = self._root / "proc/device-tree"
@@ -97,6 +109,9 @@ class LinuxBoard:
             self._co_runner.stop()
             return CoRun(0.0, 0.0)
         return self._co_runner.start(load)
+
+    def pulse(self, code: Sequence[int], chip_s: float) -> int:
+        return burn(self.clock, code, chip_s)
 
     def restore(self) -> None:
         self._co_runner.stop()

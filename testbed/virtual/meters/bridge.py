@@ -14,6 +14,7 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
+from testbed.virtual.marker import MarkerInput
 from testbed.virtual.meters import bridge_frames as wire
 from testbed.virtual.meters import program
 from testbed.virtual.meters.agenda import Agenda, Fault, Faults
@@ -38,9 +39,11 @@ class Bridge:
         clock: TickClock,
         faults: Iterable[Fault],
         serial: str,
+        marker: MarkerInput,
     ) -> None:
         self._line = line
         self._supply = supply
+        self._marker = marker
         self._sensors = {sensor.address: sensor for sensor in sensors}
         self._silent: set[int] = set()
         self._clock = clock
@@ -79,6 +82,7 @@ class Bridge:
     def advance(self, time_ns: int) -> None:
         """Live until `time_ns`."""
         self._supply.refresh()
+        self._marker.refresh()
         self._agenda.live_until(time_ns, self._stream_until)
         longest_ns = max(sensor.period_ns for sensor in self._sensors.values())
         self._supply.forget_before(time_ns - round(longest_ns) - _HISTORY_NS)
@@ -144,7 +148,7 @@ class Bridge:
             return wire.ERROR, bytes((wire.NO_ANSWER, address))
         sensor = self._sensors[address]
         value = sensor.configure(value, bus_value, range_value, time_ns)
-        self._channels[address] = Channel(sensor, divisor, in_turn=payload[2:4] == payload[4:6])
+        self._channels[address] = Channel(sensor, self._marker, divisor, in_turn=payload[2:4] == payload[4:6])
         return 0x82, payload[:2] + struct.pack("<H", value) + payload[4:]
 
     def _start(self, payload: bytes, time_ns: int) -> tuple[int, bytes]:
@@ -253,7 +257,7 @@ def build(options: argparse.Namespace, line: Line, supply: SupplyReader) -> Brid
         )
         sensors.append(Sensor(chip, address, wiring, supply, begins_ns, options.seed))
     clock = TickClock(begins_ns, options.drift_ppm, options.clock_offset_s)
-    return Bridge(line, supply, sensors, clock, options.fault, options.serial)
+    return Bridge(line, supply, sensors, clock, options.fault, options.serial, MarkerInput(options.supply))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from testbed.virtual.marker import MarkerInput
 from testbed.virtual.meters import bridge_frames as wire
 from testbed.virtual.meters.ina import Sensor
 
@@ -53,8 +54,9 @@ class SampleFrame:
 class Channel:
     """The bridge's dealings with one sensor: which conversions it takes, and those it has not sent yet."""
 
-    def __init__(self, sensor: Sensor, bus_divisor: int, in_turn: bool) -> None:
+    def __init__(self, sensor: Sensor, marker: MarkerInput, bus_divisor: int, in_turn: bool) -> None:
         self.sensor = sensor
+        self._marker = marker
         self.answers = True
         self.lost = 0
         """samples lost since the last frame that went out"""
@@ -115,10 +117,11 @@ class Channel:
         bus = self.sensor.bus_register()
         first = previous = clock.tick(samples[0][0])
         body = bytearray()
-        for end_ns, shunt, _ in samples:
+        levels = self._marker.levels(np.array([end_ns for end_ns, _, _ in samples])).tolist()
+        for (end_ns, shunt, _), level in zip(samples, levels, strict=True):
             tick = clock.tick(end_ns)
             body += (shunt & 0xFFFFFF).to_bytes(3, "little")[: self._register_bytes]
-            body += (tick - previous).to_bytes(2, "little")
+            body += (level << 15 | (tick - previous)).to_bytes(2, "little")
             if self._with_bus:
                 body += bus.to_bytes(self._register_bytes, "little")
             previous = tick

@@ -7,6 +7,7 @@ import os
 import random
 import tty
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 
 _READ_BYTES = 4096
@@ -28,9 +29,12 @@ class Delivery:
 
 
 class Line:
-    """The device's side of the port `port`. A context manager: leaving it unplugs the cable."""
+    """The device's side of the port `port`. A context manager: leaving it unplugs the cable.
 
-    def __init__(self, delivery: Delivery, seed: str) -> None:
+    With `link` the port has that name, whatever terminal stands behind it, as udev names a device by its serial number.
+    """
+
+    def __init__(self, delivery: Delivery, seed: str, link: Path | None = None) -> None:
         self._delivery = delivery
         self._random = random.Random(seed)
         self._under_way: list[tuple[int, int, bytes]] = []
@@ -41,10 +45,20 @@ class Line:
         self._backlog = bytearray()
         self._to_drop = 0
         self._to_corrupt = 0
+        self._link = link
+        self._back_ns: int | None = None
+        self._plug_in()
+
+    def _plug_in(self) -> None:
+        self._back_ns = None
         self._master, self._slave = os.openpty()
         tty.setraw(self._slave)
         os.set_blocking(self._master, False)
         self.port = os.ttyname(self._slave)
+        if self._link is not None:
+            self._link.unlink(missing_ok=True)
+            self._link.symlink_to(self.port)
+            self.port = str(self._link)
 
     def files(self) -> list[int]:
         """What to select() for; nothing once unplugged."""
@@ -93,6 +107,8 @@ class Line:
 
     def deliver(self, now_ns: int) -> None:
         """Show the port what is due by `now_ns`, as far as it takes it."""
+        if self._back_ns is not None and now_ns >= self._back_ns:
+            self._plug_in()
         while self._answers_due_ns and self._answers_due_ns[0] <= now_ns:
             heapq.heappop(self._answers_due_ns)
         while self._under_way and self._under_way[0][0] <= now_ns:
@@ -126,9 +142,12 @@ class Line:
         """Post `count` random bytes."""
         self.post(time_ns, self._random.randbytes(count))
 
-    def unplug(self) -> None:
-        """Close the port: whoever has it open reads its end. Twice does no harm."""
+    def unplug(self, back_ns: int | None = None) -> None:
+        """Close the port, until `back_ns` or for good: whoever has it open reads its end. Twice does no harm."""
+        self._back_ns = back_ns
         if self._master >= 0:
+            if self._link is not None:
+                self._link.unlink(missing_ok=True)
             os.close(self._master)
             os.close(self._slave)
             self._master = -1

@@ -17,6 +17,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from testbed.virtual.marker import MarkerInput
 from testbed.virtual.meters import monsoon_frames as wire
 from testbed.virtual.meters import program
 from testbed.virtual.meters.agenda import Agenda, Fault, Faults
@@ -62,6 +63,7 @@ class Monsoon:
         self,
         line: Line,
         supply: SupplyReader,
+        marker: MarkerInput,
         instrument: Instrument,
         clock: SampleClock,
         faults: Iterable[Fault],
@@ -70,6 +72,7 @@ class Monsoon:
     ) -> None:
         self._line = line
         self._supply = supply
+        self._marker = marker
         self._instrument = instrument
         self._clock = clock
         self._serial_number = serial_number
@@ -111,6 +114,7 @@ class Monsoon:
     def advance(self, time_ns: int) -> None:
         """Live until `time_ns`."""
         self._supply.refresh()
+        self._marker.refresh()
         self._agenda.live_until(time_ns, self._stream_until)
         self._supply.forget_before(time_ns - _HISTORY_NS)
 
@@ -243,8 +247,10 @@ def build(options: argparse.Namespace, line: Line, supply: SupplyReader) -> Mons
         period_ns=_SAMPLE_NS / (1.0 + options.drift_ppm * 1e-6),
         phase=drawn if options.phase is None else options.phase,
     )
+    marker = MarkerInput(options.supply)
     instrument = Instrument(
         supply,
+        marker,
         output=options.output,
         output_voltage_v=options.output_voltage,
         hardware_revision=options.hardware_revision,
@@ -253,7 +259,7 @@ def build(options: argparse.Namespace, line: Line, supply: SupplyReader) -> Mons
         noise_steps=options.noise_steps,
         seed=options.seed,
     )
-    return Monsoon(line, supply, instrument, clock, options.fault, options.serial_number, options.seed)
+    return Monsoon(line, supply, marker, instrument, clock, options.fault, options.serial_number, options.seed)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

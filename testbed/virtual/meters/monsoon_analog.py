@@ -7,6 +7,7 @@ import random
 import numpy as np
 from numpy.typing import NDArray
 
+from testbed.virtual.marker import MarkerInput
 from testbed.virtual.supply import SupplyReader
 
 OUTPUTS = ("main", "usb", "aux")
@@ -56,6 +57,7 @@ class Instrument:
     def __init__(
         self,
         supply: SupplyReader,
+        marker: MarkerInput,
         output: str,
         output_voltage_v: float,
         hardware_revision: int,
@@ -65,6 +67,7 @@ class Instrument:
         seed: int,
     ) -> None:
         self._supply = supply
+        self._marker = marker
         self.output = output
         self._board_voltage_v = output_voltage_v
         self._gain_error = gain_error
@@ -104,14 +107,19 @@ class Instrument:
         return self.main_on or self.output == "aux"
 
     def samples(self, starts_ns: NDArray[np.int64], ends_ns: NDArray[np.int64]) -> NDArray[np.int32]:
-        """Converter words over each window, shape (n, 4): main, usb, aux current, main voltage."""
+        """Converter words over each window, shape (n, 4): main, usb, aux current, main voltage.
+
+        The marker input's level at the window's end is bit 0 of the voltage.
+        """
         voltage_v = self.main_voltage_v if self.output == "main" else self._board_voltage_v
         current_a = np.full((len(ends_ns), 3), self._offset_a)
         if self.feeding:
             power_w = self._supply.mean_power_w(starts_ns, ends_ns)
             current_a[:, OUTPUTS.index(self.output)] += power_w * ((1.0 + self._gain_error) / voltage_v)
         noise = self._noise.standard_normal(current_a.shape) * self._noise_steps
-        return self._with_voltage(self._converters.words(current_a, noise))
+        words = self._with_voltage(self._converters.words(current_a, noise))
+        words[:, 3] |= self._marker.levels(ends_ns)
+        return words
 
     def calibration(self, count: int, *, reference: bool) -> NDArray[np.int32]:
         """`count` calibration samples, fine and coarse in turn, shape (count, 4)."""

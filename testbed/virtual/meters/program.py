@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
@@ -67,6 +68,9 @@ def parser(description: str, fault_kinds: Collection[str]) -> argparse.ArgumentP
         help="how far behind the supply is read; part of the samples' latency (10)",
     )
     add("--queue-bytes", type=int, default=4096, help="what the meter holds for a reader that stalls (4096)")
+    add(
+        "--link", type=Path, metavar="FILE", help="a name for the port that stays when the cable is pulled and put back"
+    )
     add("--stepped", action="store_true", help="take the time from stdin; no lag, and no queue that overflows")
     add(
         "--fault",
@@ -100,7 +104,7 @@ def line_fault_actions(line: Line) -> dict[str, FaultAction]:
         "drop": lambda time_ns, packets: line.drop(round(packets or 1)),
         "corrupt": lambda time_ns, packets: line.corrupt(round(packets or 1)),
         "litter": lambda time_ns, count: line.litter(time_ns, round(count or 16)),
-        "unplug": lambda time_ns, amount: line.unplug(),
+        "unplug": lambda time_ns, away_s: line.unplug(time_ns + round(away_s * 1e9) if away_s else None),
     }
 
 
@@ -124,7 +128,8 @@ def main(parser: argparse.ArgumentParser, build: Build, arguments: Sequence[str]
 @contextmanager
 def opened(options: argparse.Namespace, build: Build) -> Iterator[tuple[Device, Line]]:
     """The device and the line it hangs on."""
-    with SupplyReader(options.supply) as supply, Line(delivery(options), f"{options.seed} line") as line:
+    cable = Line(delivery(options), f"{options.seed} line", options.link)
+    with SupplyReader(options.supply) as supply, cable as line:
         yield build(options, line, supply), line
 
 

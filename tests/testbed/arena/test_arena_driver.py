@@ -114,7 +114,8 @@ def test_the_arena_decides_as_a_live_agent_did(agent: Agent, name: str) -> None:
     agent.policy(name, 5, {}, [])
     states, chosen, samples = [], [], []
     for index in range(TRIALS):
-        answer = agent.trial("photo", {"policy": name, "again": False}, {"shortest_s": 0.0, "guard_s": 0.0}, index)
+        who, window = {"policy": name, "again": False}, {"shortest_s": 0.0, "guard_s": 0.0}
+        answer = agent.trial("photo", who, window, index, signals=None)
         outcome = agent.learn(name, None)["outcome"]
         states.append(State(TASK, **answer["state"]))
         chosen.append(Action(**answer["action"]))

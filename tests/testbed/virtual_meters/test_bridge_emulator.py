@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from testbed.virtual.marker import MarkerInput
 from testbed.virtual.meters.bridge import Bridge
 from testbed.virtual.meters.bridge_channel import TickClock
 from testbed.virtual.meters.ina import INA226, Sensor, Wiring
@@ -401,7 +402,7 @@ def test_a_reader_that_stalls_loses_samples_and_is_told(supply: SupplyWriter, su
     )
     with SupplyReader(supply_path) as reader, Line(delivery, "seed") as line:
         sensor = Sensor(INA226, 0x40, wiring, reader, 0, 0)
-        bridge = Bridge(line, reader, [sensor], TickClock(0, 0.0, 0.0), [], "A")
+        bridge = Bridge(line, reader, [sensor], TickClock(0, 0.0, 0.0), [], "A", MarkerInput(supply_path))
         port = os.open(line.port, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
         try:
             bridge.receive(configure(0x40, 0x26, FASTEST_226, 1) + START, 0)

@@ -72,6 +72,9 @@ def test_requested_and_observed_state_are_both_on_record(finished: CommandLine) 
     cpu = next(trial for trial in run.trials if trial.action.target == "cpu")
     assert cpu.observed["frequency_hz"] == cpu.action.frequency_hz
     assert all(set(block.clocks) == {"board", "monitor"} for block in run.blocks)
+    assert {block.marks.method for block in run.blocks if block.marks} == {"line"}, (
+        "the virtual board's marker is wired"
+    )
 
 
 def test_it_is_labelled_virtual_on_screen_in_the_record_and_in_the_report(finished: CommandLine) -> None:
