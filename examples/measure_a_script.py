@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from power import EnergyMeter, InaBridge
+from power import BridgeInput, EnergyMeter, InaBridge
 from testbed.farend import start_far_end
 from testbed.virtual.supply import SupplyWriter
 
@@ -45,10 +45,10 @@ def emulated() -> Iterator[tuple[str, Callable[[], None]]]:
 
 def measure(port: str, function: Callable[[], object]) -> None:
     """Idle power, one window, and repetitions until a call is known to 2 %."""
-    bridge = InaBridge(
-        port, sensor="ina226", shunt_ohm=SHUNT_OHM, shunt_standard_uncertainty=0.001, supply_v=SUPPLY_V, bus_divisor=16
+    wired = BridgeInput(
+        sensor="ina226", shunt_ohm=SHUNT_OHM, shunt_standard_uncertainty=0.001, supply_v=SUPPLY_V, bus_divisor=16
     )
-    with EnergyMeter(bridge) as meter:
+    with EnergyMeter(InaBridge(port, wired)) as meter:
         print(f"idle: {meter.baseline(0.5):.2f} W")
         with meter.window("ten calls") as window:
             for _ in range(10):

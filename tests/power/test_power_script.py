@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from power import EnergyMeter, InaBridge, OutOfReach, WindowTooShort
+from power import BridgeInput, EnergyMeter, InaBridge, OutOfReach, WindowTooShort
 from testbed.farend import start_far_end
 from testbed.virtual.supply import SupplyWriter
 
@@ -42,14 +42,10 @@ def work(tmp_path: Path) -> Iterator[Work]:
 def meter(work: Work, tmp_path: Path) -> Iterator[EnergyMeter]:
     arguments = ["--supply-voltage=15", "--sensor=ina226@0x40", "--shunt-ohm=0.015", "--seed=3"]
     with start_far_end("testbed.virtual.meters.bridge", [f"--supply={tmp_path / 'supply'}", *arguments]) as far_end:
-        monitor = InaBridge(
-            far_end.ready["port"],
-            shunt_ohm=0.015,
-            shunt_standard_uncertainty=0.001,
-            supply_v=15.0,
-            sensor="ina226",
-            bus_divisor=16,
+        wired = BridgeInput(
+            shunt_ohm=0.015, shunt_standard_uncertainty=0.001, supply_v=15.0, sensor="ina226", bus_divisor=16
         )
+        monitor = InaBridge(far_end.ready["port"], wired)
         with EnergyMeter(monitor) as meter:
             yield meter
 

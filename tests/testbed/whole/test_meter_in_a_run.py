@@ -146,6 +146,7 @@ def test_marks_the_bench_cannot_have_are_refused_before_a_run_folder_is_made(
     command_line: CommandLine, monitor: str, marks: str, marker: bool, words: str
 ) -> None:
     prepare(command_line, monitor, marks, marker=marker)
+    command_line.write("suite.yaml", SUITE.replace("guard_s: 12 ms", "guard_s: 600 ms"))
     done = command_line.run("run", "suite.yaml", "--bench", "bench.yaml")
     assert done.returncode == 1
     assert words in done.stderr
