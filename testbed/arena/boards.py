@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol
 
@@ -136,6 +136,6 @@ def _expanded(pattern: str, frequencies_hz: Mapping[str, Sequence[float]]) -> li
 
 def _air_at(standard: Standard) -> Callable[[float], dict[str, float]]:
     def air(rssi_dbm: float) -> dict[str, float]:
-        return {name: value for name, value in asdict(condition_at(rssi_dbm, standard)).items() if name != "source"}
+        return condition_at(rssi_dbm, standard).as_air()
 
     return air

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from types import TracebackType
 
 from testbed.network.conditions import Applied, Condition
@@ -15,13 +14,15 @@ _READ_BACK = "read back from the virtual radio"
 class VirtualLink:
     """Implements `Link`. What it imposes ends with the agent."""
 
+    targets = ("cloud", "edge")
+    labels = ()
+
     def __init__(self, agent: RemoteAgent, now_ns: Callable[[], int]) -> None:
         self._agent = agent
         self._now_ns = now_ns
 
     def apply(self, condition: Condition, target: str) -> Applied:
-        numbers = {name: value for name, value in asdict(condition).items() if name != "source"}
-        observed = Condition(**self._agent.ask("air", condition=numbers, target=target), source=_READ_BACK)
+        observed = Condition(**self._agent.ask("air", condition=condition.as_air(), target=target), source=_READ_BACK)
         return Applied(asked=condition, observed=observed, time_ns=self._now_ns())
 
     def restore(self) -> None:
