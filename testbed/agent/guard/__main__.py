@@ -32,7 +32,7 @@ def watch(lease: Lease) -> int:
             lease.put_back()
         except LeaseError as error:
             print(error, file=sys.stderr)  # noqa: T201 - nobody else is there to tell
-            return 1  # noqa: B012 - a signal ends the guard here, when its work is done
+            return 1
     return 0
 
 

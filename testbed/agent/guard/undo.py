@@ -5,22 +5,11 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Mapping, Sequence
 
-from testbed.agent.shaping.netlink import (
-    DELLINK,
-    DELQDISC,
-    IFLA_IFNAME,
-    TCA_KIND,
-    KernelRefusal,
-    Rtnetlink,
-    attribute,
-    link_request,
-    tc_request,
-    zstring,
-)
+from testbed.agent.shaping.devices import clsact_request, remove_device
+from testbed.agent.shaping.netlink import DELQDISC, KernelRefusal, Rtnetlink
 
 Step = Mapping[str, str]
 
-CLSACT_HANDLE, CLSACT_PARENT = 0xFFFF0000, 0xFFFFFFF1
 _GONE = (errno.ENODEV, errno.EINVAL, errno.ENOENT)
 """no such device; no such queue, by the two names kernels have for that"""
 
@@ -51,26 +40,15 @@ def undo(steps: Sequence[Step]) -> list[str]:
 
 def _delete_device(name: str) -> None:
     with Rtnetlink() as kernel:
-        kernel.ask([link_request(DELLINK, f"delete the device {name}", attribute(IFLA_IFNAME, zstring(name)))])
+        remove_device(kernel, name)
 
 
 def _delete_filters(name: str) -> None:
     with Rtnetlink() as kernel:
-        index = next((found.index for found in kernel.interfaces() if found.name == name), None)
-        if index is None:
+        interface = kernel.interface(name)
+        if interface is None:
             raise KernelRefusal(errno.ENODEV, f"there is no interface {name}")
-        kernel.ask(
-            [
-                tc_request(
-                    DELQDISC,
-                    f"take the filters off {name}",
-                    index,
-                    CLSACT_HANDLE,
-                    CLSACT_PARENT,
-                    attribute(TCA_KIND, zstring("clsact")),
-                )
-            ]
-        )
+        kernel.ask([clsact_request(DELQDISC, interface)])
 
 
 _VERBS: Mapping[str, Callable[[str], None]] = {

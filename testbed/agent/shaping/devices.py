@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from testbed.agent.shaping.filters import Address, redirections, selector_of
 from testbed.agent.shaping.netlink import (
     CREATE,
+    DELLINK,
+    DELQDISC,
     EXCLUSIVE,
     IFLA_IFNAME,
     IFLA_INFO_KIND,
@@ -20,12 +21,9 @@ from testbed.agent.shaping.netlink import (
     TCA_KIND,
     TCA_OPTIONS,
     Interface,
-    KernelRefusal,
     Request,
     Rtnetlink,
-    TrafficControl,
     attribute,
-    attributes,
     link_request,
     nest,
     tc_request,
@@ -35,15 +33,12 @@ from testbed.agent.shaping.netlink import (
 from testbed.agent.shaping.queues import netem_options, read_shape, tbf_options
 from testbed.agent.shaping.shape import Mismatch, Shape, require_same
 
-_ROOT = 0xFFFFFFFF
-_CLSACT, CLSACT_PARENT, CLSACT_HANDLE = "clsact", 0xFFFFFFF1, 0xFFFF0000
+ROOT = 0xFFFFFFFF
+CLSACT_PARENT = 0xFFFFFFF1
 INGRESS, EGRESS = 0xFFFFFFF2, 0xFFFFFFF3
 """the two sides of clsact (linux/pkt_sched.h: TC_H_MIN_INGRESS, TC_H_MIN_EGRESS)"""
+_CLSACT_HANDLE = 0xFFFF0000
 _TBF_HANDLE, _NETEM_PARENT, _NETEM_HANDLE = 0x10000, 0x10001, 0x100000
-
-
-class ShapingError(Exception):
-    """Nothing can be shaped here; the message says what to mend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,78 +56,70 @@ class Direction:
     """of its first filter; the interface's filters are tried in this order"""
 
 
-def changes(index: int, device: str, mtu: int, shape: Shape, *, netem: bool, create: bool = False) -> list[Request]:
-    """The requests that give a device's queues a shape."""
-    flags = CREATE | EXCLUSIVE if create else 0
-    requests = [
-        tc_request(
-            NEWQDISC,
-            f"set the rate of {device}",
-            index,
-            _TBF_HANDLE,
-            _ROOT,
-            attribute(TCA_KIND, zstring("tbf")),
-            nest(TCA_OPTIONS, tbf_options(shape, mtu)),
-            flags=flags,
-        )
-    ]
-    if netem:
-        requests.append(
-            tc_request(
-                NEWQDISC,
-                f"set delay and loss of {device}",
-                index,
-                _NETEM_HANDLE,
-                _NETEM_PARENT,
-                attribute(TCA_KIND, zstring("netem")),
-                # Not nested: netem's options begin with a fixed structure.
-                attribute(TCA_OPTIONS, netem_options(shape)),
-                flags=flags,
-            )
-        )
-    return requests
+def make_device(kernel: Rtnetlink, name: str, mtu: int) -> int:
+    """An ifb that is up; returns its index."""
+    parts = (
+        attribute(IFLA_IFNAME, zstring(name)),
+        attribute(IFLA_MTU, mtu.to_bytes(4, "little")),
+        nest(IFLA_LINKINFO, attribute(IFLA_INFO_KIND, zstring("ifb"))),
+    )
+    kernel.ask([link_request(NEWLINK, f"make the device {name}", *parts, up=True, flags=CREATE | EXCLUSIVE)])
+    made = kernel.interface(name)
+    if made is None:
+        raise Mismatch(f"the device {name} was made, and is not there")
+    return made.index
+
+
+def remove_device(kernel: Rtnetlink, name: str) -> None:
+    """Delete it, with all that is queued in it."""
+    kernel.ask([link_request(DELLINK, f"delete the device {name}", attribute(IFLA_IFNAME, zstring(name)))])
+
+
+def tbf_request(index: int, device: str, mtu: int, shape: Shape, flags: int) -> Request:
+    """Sets the rate."""
+    options = nest(TCA_OPTIONS, tbf_options(shape, mtu))
+    kind = attribute(TCA_KIND, zstring("tbf"))
+    return tc_request(NEWQDISC, f"set the rate of {device}", index, _TBF_HANDLE, ROOT, kind, options, flags=flags)
+
+
+def netem_request(index: int, device: str, shape: Shape, flags: int) -> Request:
+    """Sets all but the rate."""
+    # Not marked as nested: netem's options begin with a fixed structure.
+    parts = attribute(TCA_KIND, zstring("netem")), attribute(TCA_OPTIONS, netem_options(shape))
+    what = f"set delay and loss of {device}"
+    return tc_request(NEWQDISC, what, index, _NETEM_HANDLE, _NETEM_PARENT, *parts, flags=flags)
 
 
 def read_back(echoes: Sequence[bytes], device: str, asked: Shape) -> Shape:
-    """What the kernel says the queues now hold. Raises Mismatch where that is not what was asked."""
+    """What the kernel says a device's queues now hold. Raises Mismatch where that is not what was asked."""
     options = [traffic_control(echo).options for echo in echoes]
-    observed = read_shape(options[0], options[1] if len(options) > 1 else None, asked)
-    require_same(asked, observed, device, rate_only=len(options) == 1)
+    netem = options[1] if len(options) > 1 else None
+    observed = read_shape(options[0], netem, asked)
+    require_same(asked, observed, device, rate_only=netem is None)
     return observed
 
 
-def make_device(kernel: Rtnetlink, name: str, mtu: int) -> int:
-    """An ifb that is up; returns its index."""
-    kernel.ask(
-        [
-            link_request(
-                NEWLINK,
-                f"make the device {name}",
-                attribute(IFLA_IFNAME, zstring(name)),
-                attribute(IFLA_MTU, mtu.to_bytes(4, "little")),
-                nest(IFLA_LINKINFO, attribute(IFLA_INFO_KIND, zstring("ifb"))),
-                up=True,
-                flags=CREATE | EXCLUSIVE,
-            )
-        ]
+def clsact_request(kind: int, interface: Interface) -> Request:
+    """Makes (NEWQDISC) or removes (DELQDISC) the place of an interface's filters, with all that are in it."""
+    what = (
+        f"make room for filters on {interface.name}" if kind == NEWQDISC else f"take the filters off {interface.name}"
     )
-    return next(found.index for found in kernel.interfaces() if found.name == name)
+    flags = CREATE | EXCLUSIVE if kind == NEWQDISC else 0
+    parts = attribute(TCA_KIND, zstring("clsact"))
+    return tc_request(kind, what, interface.index, _CLSACT_HANDLE, CLSACT_PARENT, parts, flags=flags)
 
 
-def clsact_request(kind: int, index: int, name: str, flags: int = 0) -> Request:
-    """About the place of an interface's filters."""
-    what = f"make room for filters on {name}"
-    return tc_request(
-        kind, what, index, CLSACT_HANDLE, CLSACT_PARENT, attribute(TCA_KIND, zstring(_CLSACT)), flags=flags
-    )
+def root_removal(interface: Interface) -> Request:
+    """Takes an interface's own queue away; the kernel puts its default there."""
+    return tc_request(DELQDISC, f"take the queue off {interface.name}", interface.index, 0, ROOT)
 
 
 def lead_into(kernel: Rtnetlink, direction: Direction, addresses: Sequence[Address], device_index: int) -> None:
     """Add the filters of a direction. Raises Mismatch where the kernel holds others than were added."""
     requests, wanted = [], []
     for place, address in enumerate(addresses):
-        for packed in redirections(address, towards=direction.towards, ifindex=device_index):
-            wanted.append(selector_of(attributes(attributes(b"".join(packed))[TCA_OPTIONS])))
+        for options in redirections(address, towards=direction.towards, ifindex=device_index):
+            wanted.append(selector_of(options))
             requests.append(
                 tc_request(
                     NEWFILTER,
@@ -140,11 +127,12 @@ def lead_into(kernel: Rtnetlink, direction: Direction, addresses: Sequence[Addre
                     direction.interface.index,
                     0,
                     direction.hook,
-                    *packed,
+                    attribute(TCA_KIND, zstring("u32")),
+                    nest(TCA_OPTIONS, options),
                     info=(direction.preference + place) << 16 | address.ethertype,
                     flags=CREATE | EXCLUSIVE,
                 )
             )
-    held = [selector_of(attributes(traffic_control(echo).options)) for echo in kernel.ask(requests)]
+    held = [selector_of(traffic_control(echo).options) for echo in kernel.ask(requests)]
     if held != wanted:
         raise Mismatch(f"{direction.interface.name} does not hold the filters it was told to")

@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from testbed.agent.shaping.netlink import TCA_KIND, TCA_OPTIONS, attribute, nest, zstring
+from testbed.agent.shaping.netlink import attribute, attributes, nest, zstring
 
 _U32_SEL, _U32_ACT = 5, 7
 _TERMINAL = 1
@@ -40,8 +40,8 @@ class Address:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-def redirections(address: Address, *, towards: bool, ifindex: int) -> list[tuple[bytes, ...]]:
-    """Filters, as attributes, that send an endpoint's packets through the device `ifindex`.
+def redirections(address: Address, *, towards: bool, ifindex: int) -> list[bytes]:
+    """The options of filters that send an endpoint's packets through the device `ifindex`.
 
     `towards` tells packets to the endpoint from those that come from it.
     """
@@ -56,18 +56,12 @@ def redirections(address: Address, *, towards: bool, ifindex: int) -> list[tuple
             ),
         ),
     )
-    return [
-        (
-            attribute(TCA_KIND, zstring("u32")),
-            nest(TCA_OPTIONS, attribute(_U32_SEL, _selector(address, protocol, towards)), action),
-        )
-        for protocol in _PROTOCOLS
-    ]
+    return [attribute(_U32_SEL, _selector(address, protocol, towards)) + action for protocol in _PROTOCOLS]
 
 
-def selector_of(options: dict[int, bytes]) -> bytes:
+def selector_of(options: bytes) -> bytes:
     """The part of a filter's options that says which packets it takes."""
-    selector = options.get(_U32_SEL, b"")
+    selector = attributes(options).get(_U32_SEL, b"")
     return selector[: _SELECTOR.size + selector[2] * _KEY.size] if selector else b""
 
 

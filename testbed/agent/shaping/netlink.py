@@ -185,6 +185,10 @@ class Rtnetlink:
             found.append(Interface(index, text(known[IFLA_IFNAME]), mtu, text(info.get(IFLA_INFO_KIND, b""))))
         return found
 
+    def interface(self, name: str) -> Interface | None:
+        """The one of that name."""
+        return next((found for found in self.interfaces() if found.name == name), None)
+
     def qdiscs(self, index: int) -> list[TrafficControl]:
         """Every qdisc on an interface."""
         dump = self._dump(tc_request(GETQDISC, "list the queues", index, 0, 0))

@@ -6,25 +6,160 @@ clsact send the endpoint's packets through them. The interface's own queue is ne
 
 from __future__ import annotations
 
-import logging
+import errno
 import os
+import socket
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
+from typing import Literal
 
 from testbed.agent.guard.guard import Guard, GuardLost
 from testbed.agent.guard.lease import Lease, LeaseError
-from testbed.agent.guard.undo import CLSACT_HANDLE, CLSACT_PARENT, delete_device, delete_filters, undo
+from testbed.agent.guard.undo import delete_device, delete_filters, undo
 from testbed.agent.shaping.devices import (
+    EGRESS,
+    INGRESS,
     Direction,
-    Kernel,
-    ShapingError,
-    probe,
-    refuse_or_replace,
+    clsact_request,
+    lead_into,
+    make_device,
+    netem_request,
+    read_back,
+    tbf_request,
 )
 from testbed.agent.shaping.filters import Address
-from testbed.agent.shaping.netlink import KernelRefusal
+from testbed.agent.shaping.netlink import CREATE, EXCLUSIVE, NEWQDISC, KernelRefusal, Request, Rtnetlink
 from testbed.agent.shaping.shape import Mismatch, Shape
+from testbed.agent.shaping.survey import ShapingError, clear, find, has_netem, require_untouched
 
-_log = logging.getLogger(__name__)
+Side = Literal["board", "endpoint"]
+"""which end of the path the interface belongs to: the board's own, or one that looks towards the board"""
+_FILTERS_A_PATH = 16
+"""addresses one endpoint may have"""
+
+
+class Shaper:
+    """Owner of an interface's shaping. A context manager: leaving it leaves the interface as it was found."""
+
+    def __init__(
+        self,
+        interface: str,
+        side: Side,
+        paths: Mapping[str, Sequence[Address]],
+        *,
+        owner: str,
+        replace: bool = False,
+    ) -> None:
+        """`paths` holds each endpoint's addresses, as they stand in the packets of this interface."""
+        self._name = interface
+        self._side: Side = side
+        self._paths = paths
+        self._owner = f"{owner} on {socket.gethostname()}"
+        self._replace = replace
+        self._indices: dict[str, tuple[int, int]] = {}
+        self._owned = ExitStack()
+        self.netem = False
+        """whether this kernel can delay and lose packets, too"""
+
+    def __enter__(self) -> Shaper:
+        """Raises ShapingError, with nothing changed, where the interface cannot be had or the kernel cannot shape."""
+        with ExitStack() as owned:
+            self._kernel = owned.enter_context(Rtnetlink())
+            self._interface = find(self._kernel, self._name)
+            self._directions = {target: self._both(place, target) for place, target in enumerate(self._paths)}
+            probe = f"tb{self._interface.index}p"
+            lease = self._take_lease(probe)
+            owned.callback(lease.close)
+            require_untouched(self._kernel, self._interface, replace=self._replace)
+            try:
+                self._guard = Guard(lease)
+            except GuardLost as lost:
+                raise ShapingError(str(lost)) from None
+            owned.callback(self._guard.close)
+            self.netem = has_netem(self._kernel, probe)
+            if self._replace:
+                clear(self._kernel, self._interface)
+            owned.callback(self.restore)
+            self._owned = owned.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._owned.close()
+
+    def shape(self, target: str, up: Shape, down: Shape) -> tuple[Shape, Shape, int]:
+        """Put a path under a shape each way; returns what the kernel then holds, and when, on CLOCK_MONOTONIC in ns.
+
+        Both directions change in one system call. Raises ShapingError where the guard has given the interface back, or
+        the kernel reads back something else.
+        """
+        if not self._guard.alive:
+            raise ShapingError(
+                f"{self._name} was given back: the guard is gone, or found this process silent for too long; "
+                "what was measured since the last change may have met no shaping at all"
+            )
+        try:
+            if target not in self._indices:
+                self._make(target, up, down)
+            requests = self._requests(target, up, down, flags=0)
+            echoes = self._kernel.ask(requests)
+            time_ns = time.monotonic_ns()
+            each = len(requests) // 2
+            one, other = self._directions[target]
+            return read_back(echoes[:each], one.device, up), read_back(echoes[each:], other.device, down), time_ns
+        except (KernelRefusal, Mismatch) as error:
+            raise ShapingError(f"{error.strerror or error}") from None
+
+    def restore(self) -> None:
+        """Leave the interface as it was found; another `shape` begins anew. Raises ShapingError where that fails."""
+        self._indices.clear()
+        if troubles := undo(self._steps()):
+            raise ShapingError(f"{self._name} could not be given back: {'; '.join(troubles)}")
+
+    def _take_lease(self, probe: str) -> Lease:
+        namespace = os.stat("/proc/self/ns/net").st_ino
+        steps = [*self._steps(), delete_device(probe)]
+        try:
+            return Lease.take(f"link-{namespace}-{self._name}", self._owner, steps)
+        except LeaseError as error:
+            raise ShapingError(f"the interface {self._name} {error}") from None
+
+    def _steps(self) -> list[dict[str, str]]:
+        """What to undo, filters first: packets then take their old way while the devices go."""
+        devices = [direction.device for both in self._directions.values() for direction in both]
+        return [delete_filters(self._name), *map(delete_device, devices)]
+
+    def _both(self, place: int, target: str) -> tuple[Direction, Direction]:
+        index, preference = self._interface.index, 1 + 2 * place * _FILTERS_A_PATH
+        if len(self._paths[target]) > _FILTERS_A_PATH:
+            raise ShapingError(f"{target} has {len(self._paths[target])} addresses; at most {_FILTERS_A_PATH} work")
+        there, back = (EGRESS, INGRESS) if self._side == "board" else (INGRESS, EGRESS)
+        return (
+            Direction(self._interface, f"tb{index}u{place}", there, True, preference),
+            Direction(self._interface, f"tb{index}d{place}", back, False, preference + _FILTERS_A_PATH),
+        )
+
+    def _make(self, target: str, up: Shape, down: Shape) -> None:
+        """Devices and their queues first, then the filters: no packet meets a half-made path."""
+        both = self._directions[target]
+        up_index, down_index = (make_device(self._kernel, one.device, self._interface.mtu) for one in both)
+        self._indices[target] = up_index, down_index
+        self._kernel.ask(self._requests(target, up, down, flags=CREATE | EXCLUSIVE))
+        try:
+            self._kernel.ask([clsact_request(NEWQDISC, self._interface)])
+        except KernelRefusal as refusal:
+            if refusal.errno != errno.EEXIST:
+                raise
+        for direction, index in zip(both, self._indices[target], strict=True):
+            lead_into(self._kernel, direction, self._paths[target], index)
+
+    def _requests(self, target: str, up: Shape, down: Shape, flags: int) -> list[Request]:
+        requests = []
+        for direction, index, shape in zip(self._directions[target], self._indices[target], (up, down), strict=True):
+            requests.append(tbf_request(index, direction.device, self._interface.mtu, shape, flags))
+            if self.netem:
+                requests.append(netem_request(index, direction.device, shape, flags))
+        return requests
