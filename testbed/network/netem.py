@@ -22,8 +22,8 @@ _log = logging.getLogger(__name__)
 Place = Literal["endpoint", "router", "board"]
 _READ_BACK = "read back from the kernel"
 RADIO_LABEL = (
-    "the link is emulated (netem): transfers are as slow as at the signal named, but the radio itself works at its own, "
-    "and the power it would draw at a weak signal is not in the energy"
+    "the link is emulated (netem): transfers are as slow as at the signal named, but the radio itself works at its own "
+    "signal, and the power it would draw at a weak one is not in the energy"
 )
 RATE_ONLY_LABEL = (
     "the kernel that shapes the link lacks netem: rates are as asked, delay, jitter and loss are those of the real path"

@@ -64,7 +64,8 @@ class Guard:
 
     def close(self) -> None:
         """Have it put back whatever is left, and wait for that. Twice does no harm."""
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._enough.set()
         self._beats.join()
         self._process.stdin.close()

@@ -23,6 +23,7 @@ from testbed.agent.shaping.netlink import (
     Interface,
     Request,
     Rtnetlink,
+    TrafficControl,
     attribute,
     link_request,
     nest,
@@ -101,17 +102,16 @@ def read_back(echoes: Sequence[bytes], device: str, asked: Shape) -> Shape:
 
 def clsact_request(kind: int, interface: Interface) -> Request:
     """Makes (NEWQDISC) or removes (DELQDISC) the place of an interface's filters, with all that are in it."""
-    what = (
-        f"make room for filters on {interface.name}" if kind == NEWQDISC else f"take the filters off {interface.name}"
-    )
-    flags = CREATE | EXCLUSIVE if kind == NEWQDISC else 0
+    what, flags = ("make room for filters on", CREATE | EXCLUSIVE) if kind == NEWQDISC else ("take the filters off", 0)
     parts = attribute(TCA_KIND, zstring("clsact"))
+    what = f"{what} {interface.name}"
     return tc_request(kind, what, interface.index, _CLSACT_HANDLE, CLSACT_PARENT, parts, flags=flags)
 
 
-def root_removal(interface: Interface) -> Request:
-    """Takes an interface's own queue away; the kernel puts its default there."""
-    return tc_request(DELQDISC, f"take the queue off {interface.name}", interface.index, 0, ROOT)
+def removal(interface: Interface, qdisc: TrafficControl) -> Request:
+    """Takes a queue with all below it off an interface; the kernel puts its default in the place of a root."""
+    what = f"take the queue {qdisc.kind} off {interface.name}"
+    return tc_request(DELQDISC, what, interface.index, qdisc.handle, qdisc.parent)
 
 
 def lead_into(kernel: Rtnetlink, direction: Direction, addresses: Sequence[Address], device_index: int) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import struct
 from functools import cache
 from math import inf
-from statistics import NormalDist
 
 from testbed.agent.shaping.netlink import attribute, attributes, nest
 from testbed.agent.shaping.shape import Shape
@@ -69,7 +68,7 @@ def tbf_options(shape: Shape, mtu: int) -> bytes:
 def tbf_rate_bps(options: bytes) -> float:
     """The rate the kernel holds."""
     found = attributes(options)
-    ratespec, _, _, buffer, _ = _TBF.unpack(found[_TBF_PARMS][: _TBF.size])
+    ratespec, *_ = _TBF.unpack(found[_TBF_PARMS][: _TBF.size])
     wide = found.get(_TBF_RATE64)
     rate = int.from_bytes(wide, "little") if wide else _RATESPEC.unpack(ratespec)[-1]
     if rate == 1:
@@ -160,9 +159,11 @@ def _burst(packed: bytes) -> tuple[float, float, float, float]:
 def _delay_table(distribution: str) -> bytes:
     """The inverse of the distribution function, for a mean of 0 and a standard deviation of 1.
 
-    "pareto" has the shape 3 (a mean of 3/2, a variance of 3/4), cut off at 4 standard deviations, which is all a table can
-    say. A table stays until another replaces it, so that "uniform", the kernel's way without one, is a table too.
+    "pareto" has the shape 3 (a mean of 3/2, a variance of 3/4), cut off at 4 standard deviations: a table says no more.
+    It stays until another replaces it, so that "uniform", the kernel's way without one, is a table too.
     """
+    from statistics import NormalDist  # slow to import, and the guard that starts with this module needs none
+
     middles = [(i + 0.5) / _TABLE for i in range(_TABLE)]
     if distribution == "uniform":
         values = [2.0 * u - 1.0 for u in middles]

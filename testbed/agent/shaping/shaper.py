@@ -7,17 +7,17 @@ clsact send the endpoint's packets through them. The interface's own queue is ne
 from __future__ import annotations
 
 import errno
-import os
 import socket
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
 from testbed.agent.guard.guard import Guard, GuardLost
 from testbed.agent.guard.lease import Lease, LeaseError
-from testbed.agent.guard.undo import delete_device, delete_filters, undo
+from testbed.agent.guard.undo import Step, delete_device, delete_filters, undo
 from testbed.agent.shaping.devices import (
     EGRESS,
     INGRESS,
@@ -32,7 +32,7 @@ from testbed.agent.shaping.devices import (
 from testbed.agent.shaping.filters import Address
 from testbed.agent.shaping.netlink import CREATE, EXCLUSIVE, NEWQDISC, KernelRefusal, Request, Rtnetlink
 from testbed.agent.shaping.shape import Mismatch, Shape
-from testbed.agent.shaping.survey import ShapingError, clear, find, has_netem, require_untouched
+from testbed.agent.shaping.survey import ShapingError, clear, find, has_netem, require_right, require_untouched
 
 Side = Literal["board", "endpoint"]
 """which end of the path the interface belongs to: the board's own, or one that looks towards the board"""
@@ -68,6 +68,7 @@ class Shaper:
         with ExitStack() as owned:
             self._kernel = owned.enter_context(Rtnetlink())
             self._interface = find(self._kernel, self._name)
+            require_right(self._kernel)
             self._directions = {target: self._both(place, target) for place, target in enumerate(self._paths)}
             probe = f"tb{self._interface.index}p"
             lease = self._take_lease(probe)
@@ -120,14 +121,14 @@ class Shaper:
             raise ShapingError(f"{self._name} could not be given back: {'; '.join(troubles)}")
 
     def _take_lease(self, probe: str) -> Lease:
-        namespace = os.stat("/proc/self/ns/net").st_ino
+        namespace = Path("/proc/self/ns/net").stat().st_ino
         steps = [*self._steps(), delete_device(probe)]
         try:
             return Lease.take(f"link-{namespace}-{self._name}", self._owner, steps)
         except LeaseError as error:
             raise ShapingError(f"the interface {self._name} {error}") from None
 
-    def _steps(self) -> list[dict[str, str]]:
+    def _steps(self) -> list[Step]:
         """What to undo, filters first: packets then take their old way while the devices go."""
         devices = [direction.device for both in self._directions.values() for direction in both]
         return [delete_filters(self._name), *map(delete_device, devices)]

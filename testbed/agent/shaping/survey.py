@@ -14,14 +14,13 @@ from testbed.agent.shaping.devices import (
     lead_into,
     make_device,
     netem_request,
+    removal,
     remove_device,
-    root_removal,
     tbf_request,
 )
 from testbed.agent.shaping.filters import Address
 from testbed.agent.shaping.netlink import (
     CREATE,
-    DELQDISC,
     NEWQDISC,
     Interface,
     KernelRefusal,
@@ -33,6 +32,7 @@ from testbed.agent.shaping.shape import Shape
 _ANYTHING = Shape(1e6, 0.001, 0.0, 0.0, 100, "normal", 0.0, None, 0.0, 0.0, 0.0)
 _NOWHERE = Address("192.0.2.1", 9)
 """of the block for documentation (RFC 5737)"""
+_NO_DEVICE = "tb-none"
 _ABSENT = (errno.ENOENT, errno.EOPNOTSUPP)
 """how the kernel says that it has no such queue or filter, and no such device"""
 
@@ -51,13 +51,24 @@ def find(kernel: Rtnetlink, name: str) -> Interface:
     raise ShapingError(f"there is no network interface '{name}'; there are: {names}")
 
 
+def require_right(kernel: Rtnetlink) -> None:
+    """Raises ShapingError where this process may not change the network."""
+    try:
+        remove_device(kernel, _NO_DEVICE)
+    except KernelRefusal as refusal:
+        if refusal.errno in (errno.EPERM, errno.EACCES):
+            raise ShapingError(
+                "shaping a link needs the right CAP_NET_ADMIN: run as root (on a board: let the agent do so)"
+            ) from None
+
+
 def require_untouched(kernel: Rtnetlink, interface: Interface, *, replace: bool) -> None:
     """Raises ShapingError for queues or filters that somebody built by hand, unless they are to be replaced."""
     built = [qdisc for qdisc in kernel.qdiscs(interface.index) if _by_hand(qdisc)]
     if not built or replace:
         return
     found = ", ".join(f"{qdisc.kind} {qdisc.handle >> 16:x}:" for qdisc in built)
-    where = "clsact" if built[0].parent == CLSACT_PARENT else "root"
+    where = built[0].kind if built[0].parent == CLSACT_PARENT else "root"
     raise ShapingError(
         f"{interface.name} carries queues or filters that somebody built by hand ({found}), and nothing was changed; "
         f"remove them (sudo tc qdisc del dev {interface.name} {where}), or have them replaced (replace: true)"
@@ -67,10 +78,8 @@ def require_untouched(kernel: Rtnetlink, interface: Interface, *, replace: bool)
 def clear(kernel: Rtnetlink, interface: Interface) -> None:
     """Remove what was built by hand; the kernel's own default takes its place."""
     for qdisc in kernel.qdiscs(interface.index):
-        if _by_hand(qdisc) and qdisc.parent == CLSACT_PARENT:
-            kernel.ask([clsact_request(DELQDISC, interface)])
-        elif _by_hand(qdisc) and qdisc.parent == ROOT:
-            kernel.ask([root_removal(interface)])
+        if _by_hand(qdisc) and qdisc.parent in (CLSACT_PARENT, ROOT):
+            kernel.ask([removal(interface, qdisc)])
 
 
 def _by_hand(qdisc: TrafficControl) -> bool:
@@ -116,11 +125,6 @@ def how_to_install(module: str) -> str:
 
 
 def _explained(refusal: KernelRefusal, module: str) -> str:
-    if refusal.errno in (errno.EPERM, errno.EACCES):
-        return (
-            "shaping a link needs the right CAP_NET_ADMIN: run as root, or allow this Python "
-            "(sudo setcap cap_net_admin+ep on a copy of it)"
-        )
     if refusal.errno in _ABSENT:
         return f"this kernel lacks {module}: {how_to_install(module)}"
     return f"{refusal.strerror}"
