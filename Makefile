@@ -79,11 +79,13 @@ $(VENV)/.run: requirements.lock pyproject.toml | $(BIN)/pip
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
-# The agent is tested over a real SSH server, the driver against the real firmware; what cannot be installed without
-# root its tests skip, and say so.
+# The agent is tested over a real SSH server, the driver against the real firmware, the netem link in a User-Mode Linux
+# where this kernel has no netem; what cannot be installed without root its tests skip, and say so.
 $(VENV)/.develop: requirements-dev.lock $(VENV)/.run
 	@command -v sshd >/dev/null || [ -x /usr/sbin/sshd ] || [ "$$(id -u)" != 0 ] || \
 		{ apt-get update -qq && apt-get install -y -qq openssh-server >/dev/null; }
+	@command -v linux.uml >/dev/null || [ "$$(uname -m)" != x86_64 ] || [ "$$(id -u)" != 0 ] || \
+		{ apt-get update -qq && apt-get install -y -qq user-mode-linux iproute2 kmod procps util-linux >/dev/null; }
 	@[ "$$(id -u)" != 0 ] || $(MAKE) --no-print-directory $(VENV)/.avr $(VENV)/.simavr
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.lock
 	@touch $@

@@ -13,15 +13,20 @@ from typing import Any, Literal
 import numpy as np
 
 from power import PowerError
+from testbed.agent.shaping.survey import how_to_install
 from testbed.alignment import align
 from testbed.config import Bench, Endpoint
 from testbed.errors import TestbedError
 from testbed.meter import Meter
+from testbed.network.conditions import Link, condition_at
+from testbed.network.netem import RATE_ONLY_LABEL
 from testbed.opening import OpenBench, open_bench
 from testbed.wiring import wiring_problems
 
 LOOK_S = 1.0
 """how long the meter is watched"""
+LOOK_DBM = -68.0
+"""the signal that a link is tried with"""
 LEAST_FREE_BYTES = 1 << 30
 GUARD_S = 0.015
 """a suite's own, where it says nothing else"""
@@ -55,6 +60,8 @@ def examine(bench: Bench) -> Iterator[Finding]:
         with open_bench(bench, seed=0) as opened:
             yield _agent(opened)
             yield _board_clock(opened)
+            if opened.link is not None:
+                yield _link(opened.link)
             if opened.monitor is None:
                 yield Finding("monitor", "doubtful", "none: energy will not be measured")
             else:
@@ -102,6 +109,16 @@ def _board_clock(opened: OpenBench) -> Finding:
     good = uncertainty_s <= CLOCK_WANTED_S
     advice = "" if good else "; the network between controller and board is slow: windows must be longer"
     return Finding("board clock", "ok" if good else "doubtful", f"mapped to ±{uncertainty_s * 1e6:.0f} us{advice}")
+
+
+def _link(link: Link) -> Finding:
+    """An open link has found the interface, the right and the kernel's modules; what it lacks stands in its labels."""
+    for target in link.targets:
+        link.apply(condition_at(LOOK_DBM), target)
+    link.restore()
+    if RATE_ONLY_LABEL in link.labels:
+        return Finding("link", "doubtful", f"{RATE_ONLY_LABEL}; {how_to_install('sch_netem')}")
+    return Finding("link", "ok", f"shapes the way to {', '.join(link.targets)}, and gives it back")
 
 
 def _meter(meter: Meter, opened: OpenBench) -> Iterator[Finding]:

@@ -55,11 +55,10 @@ def start(bench: Bench, suite: Suite, seed: int, out: Path, audience: Audience) 
     _require_policies(suite)
     _require_link(bench, suite)
 
-    def create(calibrations: Sequence[CalibrationRecord]) -> RunStore:
+    def create(opened: OpenBench) -> RunStore:
         stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S")
         plan = [trial.as_dict() for trial in build_plan(suite, seed)]
-        header = _header(bench, suite, seed, calibrations)
-        return RunStore.create(out / f"{suite.name}-{bench.name}-{stamp}", header, plan)
+        return RunStore.create(out / f"{suite.name}-{bench.name}-{stamp}", _header(opened, suite, seed), plan)
 
     return _carry_out(bench, suite, seed, None, create, audience)
 
@@ -78,7 +77,7 @@ def _carry_out(
     suite: Suite,
     seed: int,
     pinned: Sequence[CalibrationRecord] | None,
-    open_store: Callable[[Sequence[CalibrationRecord]], AbstractContextManager[RunStore]],
+    open_store: Callable[[OpenBench], AbstractContextManager[RunStore]],
     audience: Audience,
 ) -> Path:
     models = _prepare_models(suite, audience.step)
@@ -101,7 +100,7 @@ def _carry_out(
                     window_s = meter.window_s(suite.window_s)
                     meter.require_guard(suite.guard_s)
                 alignment = align(opened, meter, suite.guard_s) if meter else None
-                with open_store(opened.calibrations.used if opened.calibrations else ()) as store:
+                with open_store(opened) as store:
                     audience.run_begins(store, meter)
                     Runner(opened, meter, alignment, servers, suite, actions, store, audience, window_s).run()
                     store.finish()
@@ -246,7 +245,8 @@ def _packed(tensors: Mapping[str, np.ndarray[Any, Any]]) -> bytes:
     return content.getvalue()
 
 
-def _header(bench: Bench, suite: Suite, seed: int, calibrations: Sequence[CalibrationRecord]) -> RunHeader:
+def _header(opened: OpenBench, suite: Suite, seed: int) -> RunHeader:
+    bench = opened.bench
     resolved = suite.model_copy(update={"environments": [resolve_environment(named) for named in suite.environments]})
     return RunHeader(
         created=datetime.now(timezone.utc).isoformat(),
@@ -256,8 +256,8 @@ def _header(bench: Bench, suite: Suite, seed: int, calibrations: Sequence[Calibr
         versions={"python": platform.python_version(), **_versions()},
         host={"machine": platform.machine(), "system": platform.platform(), "node": platform.node()},
         provenance=bench.provenance,
-        labels=bench.board.labels,
-        calibrations=tuple(map(calibration_facts, calibrations)),
+        labels=(*bench.board.labels, *(opened.link.labels if opened.link else ())),
+        calibrations=tuple(map(calibration_facts, opened.calibrations.used if opened.calibrations else ())),
     )
 
 

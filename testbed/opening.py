@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from power import Corrected, PowerMonitor
+from testbed.agent.shaping.filters import Address
 from testbed.calibration import CalibrationRecord, Calibrations
-from testbed.config import Bench, Endpoint
+from testbed.config import Bench, Endpoint, NetemLinkSettings
 from testbed.config.plugins import MonitorSettings
 from testbed.errors import BenchError
 from testbed.farend import FarEnd, start_far_end
 from testbed.marks import BoardClock
 from testbed.network.conditions import Link
+from testbed.network.netem import NetemLink, addresses
+from testbed.network.on_board import BoardShaping
 from testbed.network.virtual import VirtualLink
 from testbed.remote import RemoteAgent
 from testbed.wiring import refuse_impossible_wiring
@@ -62,18 +65,35 @@ def open_bench(bench: Bench, seed: int, pinned: Sequence[CalibrationRecord] | No
         agent = stack.enter_context(
             RemoteAgent(board.agent, board.opener, board.packages, board.agent_config(supply, seed))
         )
-        identity = agent.ask("identify")
+        identity, board_clock = agent.ask("identify"), BoardClock(agent, time.monotonic_ns)
+        link = _link(bench, agent, board_clock)
         calibrations = Calibrations(bench.monitor, pinned) if bench.monitor else None
         yield OpenBench(
             bench=bench,
             agent=agent,
             identity=identity,
-            board_clock=BoardClock(agent, time.monotonic_ns),
-            link=stack.enter_context(VirtualLink(agent, time.monotonic_ns)) if bench.link else None,
+            board_clock=board_clock,
+            link=None if link is None else stack.enter_context(link),
             monitor=Corrected(_monitor(bench, supply, seed, stack), calibrations) if calibrations else None,
             calibrations=calibrations,
             now_ns=time.monotonic_ns,
         )
+
+
+def _link(bench: Bench, agent: RemoteAgent, board_clock: BoardClock) -> Link | None:
+    settings = bench.link
+    if settings is None:
+        return None
+    if not isinstance(settings, NetemLinkSettings):
+        return VirtualLink(agent, time.monotonic_ns)
+    paths: dict[str, list[Address]] = {
+        name: addresses(endpoint.url) for name, endpoint in bench.endpoints.items() if endpoint.url is not None
+    }
+    owner, replace = f"bench '{bench.name}'", settings.replace
+    if settings.at == "board":
+        shaping = BoardShaping(agent, board_clock, settings.interface, paths, owner=owner, replace=replace)
+        return NetemLink(shaping, paths)
+    return NetemLink.on_this_host(settings.interface, paths, owner=owner, replace=replace)
 
 
 @contextmanager

@@ -71,8 +71,9 @@ class Surroundings:
         applied: dict[str, Any] = {"co_runner": self._co_runner}
         link, settings = self._bench.link, self._bench.bench.link
         if link is not None and settings is not None:
-            for target, rssi_dbm in (("cloud", wanted.rssi_dbm), ("edge", wanted.peer_rssi_dbm)):
-                result = link.apply(condition_at(rssi_dbm, settings.standard), target)
+            signals = {"cloud": wanted.rssi_dbm, "edge": wanted.peer_rssi_dbm}
+            for target in link.targets:
+                result = link.apply(condition_at(signals[target], settings.standard), target)
                 asked[_LINKS[target]] = asdict(result.asked)
                 applied[_LINKS[target]] = asdict(result.observed) | {"time_ns": result.time_ns}
         self._imposed = wanted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -16,6 +17,9 @@ from scheduler.oracle import choose, score
 from scheduler.profile import ProfileRecord
 from scheduler.replay import replay
 from testbed.agent.contract import Board, CoRun, Model, Session, Setting, Simulated, Target, Tensors
+from testbed.agent.shaping.filters import Address
+from testbed.agent.shaping.shape import Shape
+from testbed.agent.shaping.shaper import Shaper
 from testbed.agent.store import ModelStore
 from testbed.agent.targets.kserve import RemoteTarget
 from testbed.agent.trial import Trial, Window, run_trial
@@ -37,6 +41,7 @@ class Agent:
         self._decided: dict[str, tuple[State, Action]] = {}
         self._pending: dict[str, tuple[State, Action, Outcome]] = {}
         self._clocked: str | None = None
+        self._shaping = ExitStack()
 
     def identify(self) -> dict[str, Any]:
         """The board's model, serial, processors with their precisions, and frequency steps."""
@@ -142,6 +147,31 @@ class Agent:
         """Load the board by a code, 1 busy and 0 idle; returns when that began, on the board's clock."""
         return self._board.pulse(code, chip_s)
 
+    def shape_begin(
+        self, interface: str, paths: dict[str, list[tuple[str, int]]], owner: str, replace: bool
+    ) -> dict[str, bool]:
+        """Take charge of an interface of this board; returns whether its kernel has netem.
+
+        Raises `testbed.agent.shaping.survey.ShapingError` where it cannot be had.
+        """
+        addresses = {target: [Address(*address) for address in found] for target, found in paths.items()}
+        shaper = Shaper(interface, "board", addresses, owner=owner, replace=replace)
+        self._shaper = self._shaping.enter_context(shaper)
+        return {"netem": shaper.netem}
+
+    def shape(self, target: str, up: dict[str, Any], down: dict[str, Any]) -> dict[str, Any]:
+        """Put the way to a remote target under a shape each way; returns what the kernel holds, and since when."""
+        up_held, down_held, time_ns = self._shaper.shape(target, Shape.of(up), Shape.of(down))
+        return {"up": up_held.plain(), "down": down_held.plain(), "time_ns": time_ns}
+
+    def shape_restore(self) -> None:
+        """Leave the interface as it was found, and stay in charge."""
+        self._shaper.restore()
+
+    def shape_end(self) -> None:
+        """Give the interface back."""
+        self._shaping.close()
+
     def trial(self, workload: str, who: dict[str, Any], window: dict[str, Any], index: int) -> dict[str, Any]:
         """Observe, decide, run.
 
@@ -217,7 +247,8 @@ class Agent:
         self._clocked = None
 
     def close(self) -> None:
-        """Close every session."""
+        """Close every session, and give the network back."""
+        self._shaping.close()
         while self._sessions:
             self._sessions.popitem()[1].close()
 

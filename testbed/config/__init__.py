@@ -1,6 +1,6 @@
 """Bench and suite files: strict YAML, checked with line numbers and the nearest right key."""
 
-from testbed.config.bench import Bench, Endpoint, LinkSettings, bench_schema, load_bench
+from testbed.config.bench import Bench, Endpoint, LinkSettings, NetemLinkSettings, bench_schema, load_bench
 from testbed.config.suite import CoRunner, Environment, ModelFiles, PolicyUse, Suite, Workload, load_suite
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Environment",
     "LinkSettings",
     "ModelFiles",
+    "NetemLinkSettings",
     "PolicyUse",
     "Suite",
     "Workload",

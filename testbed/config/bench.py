@@ -13,14 +13,33 @@ from testbed.config.loader import Strict, load
 from testbed.config.plugins import BoardSettings, MonitorSettings, board_kinds, monitor_kinds
 from testbed.config.quantities import Seconds
 
+Standard = Literal["802.11n-ht20", "802.11n-ht40"]
+"""which measured goodput table turns signal strength into a data rate"""
 
-class LinkSettings(Strict):
-    """The path to remote targets, and who shapes it."""
+
+class VirtualLinkSettings(Strict):
+    """The path to remote targets, shaped by the virtual board's own modelled radio."""
 
     kind: Literal["virtual"]
-    """"virtual": the virtual board's own modelled radio"""
-    standard: Literal["802.11n-ht20", "802.11n-ht40"] = "802.11n-ht40"
-    """which measured goodput table turns signal strength into a data rate"""
+    standard: Standard = "802.11n-ht40"
+
+
+class NetemLinkSettings(Strict):
+    """The path to remote targets, shaped by the Linux kernel on an interface."""
+
+    kind: Literal["netem"]
+    interface: str = Field(pattern=r"^[^\s/]{1,15}$")
+    """such as eth0"""
+    at: Literal["endpoint", "router", "board"]
+    """whose interface: this host's that looks towards the board, where the endpoints run ("endpoint") or where the
+    board's packets pass ("router"); or the board's own, shaped by its agent"""
+    replace: bool = False
+    """whether queues and filters that somebody built on the interface by hand may be thrown away"""
+    standard: Standard = "802.11n-ht40"
+
+
+LinkSettings = Annotated[VirtualLinkSettings | NetemLinkSettings, Field(discriminator="kind")]
+"""The path to remote targets, and who shapes it."""
 
 
 class Endpoint(Strict):
@@ -74,9 +93,24 @@ class Bench(Strict):
             raise ValueError(
                 "a real monitor cannot meter a virtual board: set its port to 'emulated', of a kind that has one"
             )
-        if self.link is not None and not virtual:
-            raise ValueError("a virtual link needs a virtual board")
+        if self.link is not None and (self.link.kind == "virtual") != virtual:
+            raise ValueError(
+                "a virtual link needs a virtual board, which has a modelled radio"
+                if not virtual
+                else "a virtual board's packets pass its modelled radio: give it a link of kind 'virtual'"
+            )
+        if isinstance(self.link, NetemLinkSettings):
+            self._netem_knows_where()
         return self
+
+    def _netem_knows_where(self) -> None:
+        if not self.endpoints:
+            raise ValueError("a netem link shapes the way to endpoints: name one, with its url")
+        if started := [name for name, endpoint in self.endpoints.items() if endpoint.url is None]:
+            raise ValueError(
+                f"a netem link must know where {', '.join(started)} answers before it starts: give its 'url' "
+                "(python -m testbed.serve starts a server by hand)"
+            )
 
 
 @cache
