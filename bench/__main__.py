@@ -15,7 +15,7 @@ from rich.table import Table
 
 from bench.figure import Figure
 
-BENCHMARKS = ("energy_accuracy", "mark_accuracy", "decision_cost", "arena", "firmware_rates")
+BENCHMARKS = ("energy_accuracy", "mark_accuracy", "decision_cost", "arena", "firmware_rates", "link_changes")
 """modules of this package with a function `figures()`"""
 OUTPUT = Path("bench.json")
 

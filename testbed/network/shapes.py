@@ -6,7 +6,7 @@ from dataclasses import replace
 from math import ceil, inf
 
 from testbed.agent.shaping.shape import Shape
-from testbed.network.conditions import BurstLoss, Condition
+from testbed.network.conditions import MOST_QUEUE_PACKETS, BurstLoss, Condition
 
 QUEUE_S = 0.05
 """longest wait in a full queue of whole frames: this testbed's proposal, tens of ms as in an access point"""
@@ -70,4 +70,5 @@ def _queue_packets(condition: Condition, rate_bps: float, other_bps: float) -> i
     here, there = (UNLIMITED_QUEUE_BPS if rate == inf else rate for rate in (rate_bps, other_bps))
     held_s = condition.delay_s + _SPREAD * condition.jitter_s
     on_its_way = max(here, there / _ACKNOWLEDGED) * held_s
-    return max(LEAST_PACKETS, ceil((on_its_way + here * QUEUE_S) / _FRAME_BITS))
+    packets = ceil((on_its_way + here * QUEUE_S) / _FRAME_BITS)
+    return min(max(LEAST_PACKETS, packets), MOST_QUEUE_PACKETS)

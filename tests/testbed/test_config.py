@@ -113,6 +113,27 @@ def test_a_real_meter_on_a_virtual_board_is_refused(tmp_path: Path) -> None:
     assert "set its port to 'emulated'" in refusal(tmp_path, VIRTUAL.replace("emulated  ", "/dev/ttyUSB0"), load_bench)
 
 
+HOST = (ROOT / "examples/benches/host.yaml").read_text()
+NETEM = "\nlink: {kind: netem, interface: eth0, at: endpoint}\n"
+
+
+def test_a_netem_link_must_know_where_its_endpoints_answer(tmp_path: Path) -> None:
+    assert "must know where cloud answers before it starts: give its 'url'" in refusal(
+        tmp_path, HOST + NETEM, load_bench
+    )
+
+
+def test_a_netem_link_without_endpoints_is_refused(tmp_path: Path) -> None:
+    text = HOST.partition("endpoints:")[0] + NETEM
+    assert "a netem link shapes the way to endpoints: name one" in refusal(tmp_path, text, load_bench)
+
+
+def test_a_board_and_its_link_are_both_virtual_or_neither(tmp_path: Path) -> None:
+    netem = VIRTUAL.replace("kind: virtual\n  standard", "kind: netem\n  interface: eth0\n  at: router\n  standard")
+    assert "give it a link of kind 'virtual'" in refusal(tmp_path, netem, load_bench)
+    assert "needs a virtual board" in refusal(tmp_path, HOST + "\nlink: {kind: virtual}\n", load_bench)
+
+
 def test_provenance_is_virtual_as_soon_as_a_part_is(tmp_path: Path) -> None:
     assert load_bench(ROOT / "examples/benches/virtual-jetson.yaml").provenance == "virtual"
     assert load_bench(ROOT / "examples/benches/host.yaml").provenance == "measured"

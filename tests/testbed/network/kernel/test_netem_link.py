@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from math import inf, sqrt
 from statistics import fmean
+from typing import Any
 
 import pytest
 
@@ -153,6 +154,35 @@ def test_a_change_leaves_nothing_of_the_last_condition_behind(a_wire: Wire, shap
         assert one_way_s(near, far, 20)[5] < 1.5e-3
 
 
+def test_tc_sees_what_was_asked(a_wire: Wire, shaped: NetemLink) -> None:
+    """iproute2 reads the kernel by a decoder of its own."""
+    burst = BurstLoss(0.01, 0.25, 0.9, 0.002)
+    asked = Condition(
+        None,
+        3e6,
+        7e6,
+        0.025,
+        0.004,
+        0.0,
+        burst=burst,
+        delay_correlation=0.25,
+        reorder=0.05,
+        duplicate=0.02,
+        corrupt=0.03,
+    )
+    shaped.apply(asked, "cloud")
+    tbf, netem = queues_up()
+    assert tbf["options"]["rate"] == 3e6 / 8
+    told = netem["options"]
+    assert told["delay"]["delay"] == pytest.approx(0.025)
+    assert told["delay"]["jitter"] == pytest.approx(0.004)
+    assert told["delay"]["correlation"] == pytest.approx(0.25)
+    assert told["reorder"]["reorder"] == pytest.approx(0.05)
+    assert told["duplicate"]["duplicate"] == pytest.approx(0.02)
+    assert told["corrupt"]["corrupt"] == pytest.approx(0.03)
+    assert told["loss-gemodel"] == pytest.approx({"p": 0.01, "r": 0.25, "1-h": 0.9, "1-k": 0.002})
+
+
 def test_the_operators_session_is_never_shaped(a_wire: Wire, shaped: NetemLink) -> None:
     ssh = a_wire.sockets(port=OTHER_PORT)
     inference = a_wire.sockets()
@@ -177,13 +207,13 @@ def test_tcp_loses_packets_and_not_the_bundles_its_offload_makes_of_them(a_wire:
             received = 0
             while received < len(content):
                 received += len(connection.recv(65536))
-    packets, sent = sent_up()
-    assert packets >= len(content) // 1448
-    assert sent / packets < 1518
+    _, netem = queues_up()
+    assert netem["packets"] >= len(content) // 1448
+    assert netem["bytes"] / netem["packets"] < 1518
 
 
-def sent_up() -> tuple[int, int]:
-    """Packets and bytes that left the netem of the way up."""
+def queues_up() -> list[dict[str, Any]]:
+    """The tbf and the netem of the way up, as tc tells them."""
     [device] = [name for name in run("ls", "/sys/class/net").split() if name.endswith("u0")]
-    [netem] = [q for q in json.loads(run("tc", "-s", "-j", "qdisc", "show", "dev", device)) if q["kind"] == "netem"]
-    return netem["packets"], netem["bytes"]
+    queues = json.loads(run("tc", "-s", "-j", "qdisc", "show", "dev", device))
+    return sorted(queues, key=lambda queue: str(queue["kind"]), reverse=True)
