@@ -21,7 +21,8 @@ from tests.testbed.network import uml
 
 REPORTS = "TESTBED_KERNEL_REPORTS"
 """in the environment of the tests' own run: where its reports go"""
-TIMEOUT_S = 120.0
+TIMEOUT_S = 400.0
+"""a busy machine takes minutes for what an idle one does in one"""
 _ASK = """
 from testbed.agent.shaping.netlink import Rtnetlink
 from testbed.agent.shaping.survey import has_netem

@@ -56,20 +56,23 @@ def with_rates(up_bps: float, down_bps: float) -> Condition:
     return Condition(None, up_bps, down_bps, 0.0, 0.0, 0.0)
 
 
-@pytest.mark.parametrize("family", [4, 6])
-def test_each_way_takes_as_long_as_asked(a_wire: Wire, shaped: NetemLink, family: int) -> None:
+@pytest.mark.parametrize(("family", "delays_s"), [(4, (0.001, 0.003, 0.01, 0.03, 0.1)), (6, (0.01,))])
+def test_each_way_takes_as_long_as_asked(
+    a_wire: Wire, shaped: NetemLink, family: int, delays_s: tuple[float, ...]
+) -> None:
     near, far = a_wire.sockets(family=family)
     with near, far:
-        for delay_s in (0.001, 0.003, 0.01, 0.03, 0.1):
+        for delay_s in delays_s:
             shaped.apply(with_delay(delay_s), "cloud")
             for ends in ((near, far), (far, near)):
-                taken_s = one_way_s(*ends, count=20 if delay_s < 0.05 else 8)
+                taken_s = one_way_s(*ends, count=16 if delay_s < 0.05 else 6)
                 quick_s = taken_s[len(taken_s) // 4]
                 assert delay_s <= quick_s <= delay_s + 1.5e-3
 
 
-@pytest.mark.parametrize("family", [4, 6])
-@pytest.mark.parametrize("rates_bps", [(0.5e6, 5e6), (2e6, 20e6), (11e6, 50e6)])
+@pytest.mark.parametrize(
+    ("family", "rates_bps"), [(4, (0.5e6, 5e6)), (4, (2e6, 20e6)), (4, (11e6, 50e6)), (6, (1e6, 10e6))]
+)
 def test_each_way_is_as_fast_as_asked(
     a_wire: Wire, shaped: NetemLink, rates_bps: tuple[float, float], family: int
 ) -> None:
@@ -84,7 +87,7 @@ def test_each_way_is_as_fast_as_asked(
 @pytest.mark.parametrize("loss", [0.01, 0.1, 0.3])
 def test_as_many_packets_are_lost_each_way_as_asked(a_wire: Wire, shaped: NetemLink, loss: float) -> None:
     near, far = a_wire.sockets()
-    count = 3000
+    count = 2000
     with near, far:
         shaped.apply(Condition(None, inf, inf, 0.0, 0.0, loss), "cloud")
         for ends in ((near, far), (far, near)):
@@ -115,10 +118,10 @@ def test_jitter_spreads_delays_around_their_mean(a_wire: Wire, shaped: NetemLink
     near, far = a_wire.sockets()
     with near, far:
         shaped.apply(Condition(None, inf, inf, 0.03, 0.008, 0.0), "cloud")
-        taken_s = one_way_s(near, far, 100)
-    assert taken_s[50] == pytest.approx(0.03, abs=5 * 0.008 / sqrt(100) + 1.5e-3)
+        taken_s = one_way_s(near, far, 60)
+    assert taken_s[30] == pytest.approx(0.03, abs=5 * 0.008 / sqrt(60) + 1.5e-3)
     # Of a normal distribution half lies within 0.674 standard deviations.
-    assert taken_s[75] - taken_s[25] == pytest.approx(2 * 0.674 * 0.008, rel=0.5)
+    assert taken_s[45] - taken_s[15] == pytest.approx(2 * 0.674 * 0.008, rel=0.5)
 
 
 def test_an_outage_lets_nothing_through_and_ends(a_wire: Wire, shaped: NetemLink) -> None:
