@@ -28,6 +28,8 @@ def watch(lease: Lease) -> int:
         print("ready", flush=True)  # noqa: T201 - whoever started this waits for the line
         _listen()
     finally:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
         try:
             lease.put_back()
         except LeaseError as error:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from testbed.agent.shaping.devices import clsact_request, remove_device
-from testbed.agent.shaping.netlink import DELQDISC, KernelRefusal, Rtnetlink
+from testbed.agent.shaping.netlink import DELQDISC, Rtnetlink
 
 Step = Mapping[str, str]
 
@@ -14,14 +15,19 @@ _GONE = (errno.ENODEV, errno.EINVAL, errno.ENOENT)
 """no such device; no such queue, by the two names kernels have for that"""
 
 
+def network_namespace() -> str:
+    """Tells this process's network namespace from others: names of interfaces mean something in one only."""
+    return str(Path("/proc/self/ns/net").stat().st_ino)
+
+
 def delete_device(name: str) -> Step:
     """The step that deletes a virtual network device, with all that is queued in it."""
-    return {"do": "delete-device", "name": name}
+    return {"do": "delete-device", "name": name, "namespace": network_namespace()}
 
 
 def delete_filters(interface: str) -> Step:
     """The step that takes an interface's clsact away, with every filter in it."""
-    return {"do": "delete-filters", "name": interface}
+    return {"do": "delete-filters", "name": interface, "namespace": network_namespace()}
 
 
 def undo(steps: Sequence[Step]) -> list[str]:
@@ -29,7 +35,7 @@ def undo(steps: Sequence[Step]) -> list[str]:
     troubles = []
     for step in steps:
         try:
-            _VERBS[step["do"]](step["name"])
+            _VERBS[step["do"]](step)
         except KeyError as error:
             troubles.append(f"no such step: {dict(step)} ({error})")
         except OSError as error:
@@ -38,20 +44,26 @@ def undo(steps: Sequence[Step]) -> list[str]:
     return troubles
 
 
-def _delete_device(name: str) -> None:
+def _delete_device(step: Step) -> None:
+    _require_namespace(step)
     with Rtnetlink() as kernel:
-        remove_device(kernel, name)
+        remove_device(kernel, step["name"])
 
 
-def _delete_filters(name: str) -> None:
+def _delete_filters(step: Step) -> None:
+    _require_namespace(step)
     with Rtnetlink() as kernel:
-        interface = kernel.interface(name)
-        if interface is None:
-            raise KernelRefusal(errno.ENODEV, f"there is no interface {name}")
-        kernel.ask([clsact_request(DELQDISC, interface)])
+        interface = kernel.interface(step["name"])
+        if interface is not None:
+            kernel.ask([clsact_request(DELQDISC, interface)])
 
 
-_VERBS: Mapping[str, Callable[[str], None]] = {
+def _require_namespace(step: Step) -> None:
+    if step["namespace"] != network_namespace():
+        raise OSError(errno.EXDEV, f"{step['name']} is in another network namespace, {step['namespace']}")
+
+
+_VERBS: Mapping[str, Callable[[Step], None]] = {
     "delete-device": _delete_device,
     "delete-filters": _delete_filters,
 }

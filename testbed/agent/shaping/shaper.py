@@ -11,13 +11,12 @@ import socket
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
 from testbed.agent.guard.guard import Guard, GuardLost
 from testbed.agent.guard.lease import Lease, LeaseError
-from testbed.agent.guard.undo import Step, delete_device, delete_filters, undo
+from testbed.agent.guard.undo import Step, delete_device, delete_filters, network_namespace, undo
 from testbed.agent.shaping.devices import (
     EGRESS,
     INGRESS,
@@ -121,10 +120,9 @@ class Shaper:
             raise ShapingError(f"{self._name} could not be given back: {'; '.join(troubles)}")
 
     def _take_lease(self, probe: str) -> Lease:
-        namespace = Path("/proc/self/ns/net").stat().st_ino
         steps = [*self._steps(), delete_device(probe)]
         try:
-            return Lease.take(f"link-{namespace}-{self._name}", self._owner, steps)
+            return Lease.take(f"link-{network_namespace()}-{self._name}", self._owner, steps)
         except LeaseError as error:
             raise ShapingError(f"the interface {self._name} {error}") from None
 

@@ -8,7 +8,7 @@ import pytest
 
 from testbed.agent.guard.guard import Guard
 from testbed.agent.guard.lease import Lease, LeaseError, sweep
-from testbed.agent.guard.undo import undo
+from testbed.agent.guard.undo import delete_device, undo
 
 
 def test_a_second_holder_is_told_who_the_first_is(tmp_path: Path) -> None:
@@ -62,6 +62,7 @@ def test_a_guard_empties_the_lease_and_lets_go(tmp_path: Path) -> None:
     Lease.take("thing", "bench 'two'", [], folder=tmp_path).close()
 
 
-def test_steps_that_are_done_already_are_no_failure() -> None:
+def test_a_step_that_cannot_be_is_named() -> None:
     assert undo([]) == []
-    assert undo([{"do": "delete-device"}]) == ["no such step: {'do': 'delete-device'} ('name')"]
+    assert undo([{**delete_device("eth0"), "namespace": "1"}]) == ["eth0 is in another network namespace, 1"]
+    assert undo([{"do": "delete-device"}]) == ["no such step: {'do': 'delete-device'} ('namespace')"]
