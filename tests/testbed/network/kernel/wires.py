@@ -123,7 +123,7 @@ def one_way_s(sender: socket.socket, receiver: socket.socket, count: int) -> lis
 def rate_bps(sender: socket.socket, receiver: socket.socket, family: int, asked_bps: float) -> float:
     """The rate at which queued packets pass, by the kernel's stamps; headers from Ethernet's on counted.
 
-    The median of a few batches, each of 40 ms, or of ten or eighty packets: a machine that is busy elsewhere spoils one or two.
+    The median of a few batches, each of 40 ms within ten and eighty packets: a busy machine spoils one or two.
     """
     payload = bytes(1400)
     frame_bits = 8 * (len(payload) + _HEADERS_BYTES[family])
