@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ BUSY = Moment(0.75, 0.2, -58.0, -58.0)
 
 
 def air(rssi_dbm: float) -> Mapping[str, float]:
-    return {name: value for name, value in asdict(condition_at(rssi_dbm)).items() if name != "source"}
+    return condition_at(rssi_dbm).as_air()
 
 
 @pytest.fixture
