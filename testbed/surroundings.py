@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import datetime, timezone
 from types import MappingProxyType
 from typing import Any, Literal
@@ -74,8 +73,8 @@ class Surroundings:
             signals = {"cloud": wanted.rssi_dbm, "edge": wanted.peer_rssi_dbm}
             for target in link.targets:
                 result = link.apply(condition_at(signals[target], settings.standard), target)
-                asked[_LINKS[target]] = asdict(result.asked)
-                applied[_LINKS[target]] = asdict(result.observed) | {"time_ns": result.time_ns}
+                asked[_LINKS[target]] = result.asked.plain()
+                applied[_LINKS[target]] = result.observed.plain() | {"time_ns": result.time_ns}
         self._imposed = wanted
         self.condition = ConditionRecord(asked=asked, applied=applied)
 

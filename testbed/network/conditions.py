@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import inf
 from types import TracebackType
-from typing import Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 
@@ -112,6 +112,11 @@ class Condition:
     def mean_loss(self) -> float:
         """Share of packets lost in the long run, at random or in bursts."""
         return self.loss if self.burst is None else self.burst.mean
+
+    def plain(self) -> dict[str, Any]:
+        """As it stands on record: JSON's values, a rate without limit as null."""
+        told = asdict(self) | {"measured": list(self.measured), "proposed": list(self.proposed)}
+        return {name: None if value == inf else value for name, value in told.items()}
 
     def as_air(self) -> dict[str, float]:
         """What the modelled radio knows of a condition: bursts in the mean.
