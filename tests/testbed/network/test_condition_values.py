@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from math import inf, nan
 
 import pytest
@@ -109,6 +110,13 @@ def test_a_queue_holds_what_is_on_its_way_and_fifty_milliseconds_more(rate_bps: 
     held_s = shape.queue_packets * 1514 * 8 / rate_bps
     assert held_s >= delay_s + 0.05 - 1e-9
     assert shape.queue_packets == 10 or held_s <= delay_s + 0.05 + 1514 * 8 / rate_bps + 1e-9
+
+
+@settings(deadline=None)
+@given(conditions())
+def test_a_condition_on_record_is_json(condition: Condition) -> None:
+    plain = condition.as_json()
+    assert json.loads(json.dumps(plain, allow_nan=False)) == plain
 
 
 def test_every_value_is_measured_proposed_or_as_given() -> None:
