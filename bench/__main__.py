@@ -15,7 +15,16 @@ from rich.table import Table
 
 from bench.figure import Figure
 
-BENCHMARKS = ("energy_accuracy", "mark_accuracy", "decision_cost", "arena", "firmware_rates")
+BENCHMARKS = (
+    "energy_accuracy",
+    "mark_accuracy",
+    "decision_cost",
+    "arena",
+    "firmware_rates",
+    "monsoon_decoding",
+    "sustained_capture",
+    "traces",
+)
 """modules of this package with a function `figures()`"""
 OUTPUT = Path("bench.json")
 
