@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from power import Input, MonsoonLvpm, Recorder
+from power import MonsoonInput, MonsoonLvpm, Recorder
 from results.samples import SCHEMA, batch_of
 
 FLUSH_S = 0.5
@@ -30,7 +30,7 @@ class Capture:
 
     def __init__(self, port: str, path: Path, owned: ExitStack) -> None:
         self.path = path
-        self._recorder = owned.enter_context(Recorder(MonsoonLvpm(port, [Input("main", 4.0)])))
+        self._recorder = owned.enter_context(Recorder(MonsoonLvpm(port, [MonsoonInput("main", 4.0)])))
         self._writer = owned.enter_context(pa.ipc.new_stream(owned.enter_context(pa.OSFile(str(path), "wb")), SCHEMA))
         self._until_ns = -(2**63)
         self._next: int | None = None

@@ -28,6 +28,6 @@ def one(data: bytes) -> None:
             for decode in PAYLOADS:
                 with suppress(Unintelligible):
                     decode(frame.payload)
-            if frame.type in (protocol.Type.SAMPLES, protocol.Type.SAMPLES_WITH_BUS):
+            if frame.type in protocol.SAMPLE_TYPES:
                 with suppress(Unintelligible):
                     protocol.SampleFrame.decode(frame)

@@ -31,7 +31,7 @@ from power.jetson import JetsonRails
 from power.mark_line import Edges, find_edges
 from power.monitor import Channel, Kind, MonitorSpec, PowerMonitor, Specimen
 from power.monsoon_hvpm import MonsoonHvpm
-from power.monsoon_input import Input
+from power.monsoon_input import MonsoonInput
 from power.monsoon_lvpm import MonsoonLvpm
 from power.on_board import OnBoard
 from power.pi_pmic import PiPmic
@@ -60,13 +60,13 @@ __all__ = [
     "HwmonChip",
     "InaBridge",
     "InaI2c",
-    "Input",
     "JetsonRails",
     "Kind",
     "MonitorGone",
     "MonitorSilent",
     "MonitorSpec",
     "MonsoonHvpm",
+    "MonsoonInput",
     "MonsoonLvpm",
     "OnBoard",
     "OutOfReach",

@@ -18,7 +18,7 @@ from power.clock import ClockFit
 from power.count_clock import CountClock
 from power.errors import MonitorSilent, OutputTripped, SensorFault, WrongDevice
 from power.monitor import Kind, MonitorSpec, Specimen
-from power.monsoon_input import Input, channels, require_possible, total
+from power.monsoon_input import MonsoonInput, channels, require_possible, total
 from power.monsoon_usb_device import MonsoonUsb
 from power.monsoon_usb_model import ChannelScale, Model
 from power.monsoon_usb_protocol import Opcode, RecordKind, Records
@@ -53,7 +53,7 @@ class MonsoonHvpm:
 
     def __init__(
         self,
-        inputs: Sequence[Input],
+        inputs: Sequence[MonsoonInput],
         *,
         model: Model = models.HVPM,
         serial_number: int | None = None,

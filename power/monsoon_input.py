@@ -14,7 +14,7 @@ REGULATION_LIMIT = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Input:
+class MonsoonInput:
     """One channel that is read: "main", "usb" or "aux".
 
     `supply_v` is what is behind it: main is set to it. Where the monitor does not measure a channel's voltage, it is
@@ -28,7 +28,7 @@ class Input:
     """whether its power is part of what the board draws"""
 
 
-def require_possible(inputs: Sequence[Input], main_v: tuple[float, float], device: str) -> None:
+def require_possible(inputs: Sequence[MonsoonInput], main_v: tuple[float, float], device: str) -> None:
     """`ValueError` for channels that a Monsoon does not have, and for a voltage that its main output does not give."""
     names = [one.name for one in inputs]
     if unknown := [name for name in names if name not in CHANNELS]:
@@ -44,7 +44,7 @@ def require_possible(inputs: Sequence[Input], main_v: tuple[float, float], devic
 
 
 def channels(
-    inputs: Sequence[Input],
+    inputs: Sequence[MonsoonInput],
     measured: Collection[str],
     step_a: float,
     gain_standard_uncertainty: float,
@@ -64,6 +64,6 @@ def channels(
     )
 
 
-def total(inputs: Sequence[Input]) -> tuple[int, ...]:
+def total(inputs: Sequence[MonsoonInput]) -> tuple[int, ...]:
     """Which of the channels add up to what the board draws."""
     return tuple(number for number, one in enumerate(inputs) if one.counts)

@@ -14,7 +14,7 @@ from power.clock import ClockFit
 from power.count_clock import CountClock
 from power.errors import MonitorSilent, OutputTripped
 from power.monitor import Kind, MonitorSpec, Specimen
-from power.monsoon_input import CHANNELS, Input, channels, require_possible, total
+from power.monsoon_input import CHANNELS, MonsoonInput, channels, require_possible, total
 from power.monsoon_link import MonsoonLink, find
 from power.monsoon_ports import candidates
 from power.monsoon_protocol import Passthrough, Status
@@ -50,7 +50,7 @@ class MonsoonLvpm:
     def __init__(
         self,
         port: str,
-        inputs: Sequence[Input],
+        inputs: Sequence[MonsoonInput],
         *,
         serial_number: int | None = None,
         gain_standard_uncertainty: float = GAIN_LIMIT / math.sqrt(3.0),

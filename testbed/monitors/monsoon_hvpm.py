@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from power import Input, MonsoonHvpm
+from power import MonsoonHvpm, MonsoonInput
 from power.monsoon_usb_device import UDEV_RULE
 from power.monsoon_usb_model import MODELS
 from power.monsoon_usb_protocol import PRODUCT, VENDOR
@@ -101,7 +101,7 @@ class MonsoonHvpmMonitor(MonitorSettings):
         return self._driver()
 
     def _driver(self) -> MonsoonHvpm:
-        main = Input(self.channel, self.supply_voltage_v, self.supply_voltage_tolerance / 3**0.5)
+        main = MonsoonInput(self.channel, self.supply_voltage_v, self.supply_voltage_tolerance / 3**0.5)
         return MonsoonHvpm(
             [main, *(one.as_input() for one in self.also)],
             model=MODELS[self.model],

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from power import Input
+from power import MonsoonInput
 from testbed.config.loader import Strict
 from testbed.config.quantities import Volts
 
@@ -21,6 +21,8 @@ class OtherInput(Strict):
     counts: bool = True
     """whether its power is part of what the board draws"""
 
-    def as_input(self) -> Input:
+    def as_input(self) -> MonsoonInput:
         """For the driver."""
-        return Input(self.channel, self.supply_voltage_v, self.supply_voltage_tolerance / 3**0.5, counts=self.counts)
+        return MonsoonInput(
+            self.channel, self.supply_voltage_v, self.supply_voltage_tolerance / 3**0.5, counts=self.counts
+        )

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from power import Input, MonsoonLvpm, monsoon_lvpm
+from power import MonsoonInput, MonsoonLvpm, monsoon_lvpm
 from power.probes import probe_lvpm
 from testbed.config.plugins import Attached, BoardSettings, MonitorSettings, Program
 from testbed.config.quantities import Amperes, Seconds, Volts
@@ -84,7 +84,7 @@ class MonsoonLvpmMonitor(MonitorSettings):
         return self._at(far_end["port"] if far_end else self.port)
 
     def _at(self, port: str) -> MonsoonLvpm:
-        main = Input(self.channel, self.supply_voltage_v, self.supply_voltage_tolerance / 3**0.5)
+        main = MonsoonInput(self.channel, self.supply_voltage_v, self.supply_voltage_tolerance / 3**0.5)
         return MonsoonLvpm(
             port,
             [main, *(one.as_input() for one in self.also)],

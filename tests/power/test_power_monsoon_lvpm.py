@@ -14,9 +14,9 @@ import pytest
 from bench.far_end import FarEnd, Nursery
 from bench.waveform import Segment, Waveform
 from power import (
-    Input,
     MonitorGone,
     MonitorSilent,
+    MonsoonInput,
     MonsoonLvpm,
     OutputTripped,
     PortBusy,
@@ -51,7 +51,7 @@ def meter(nursery: Nursery, supply: Path) -> Iterator[Meter]:
 
 def driver(far_end: FarEnd, path: str, **options: object) -> MonsoonLvpm:
     named = {"name": options.pop("channel", "aux"), "supply_v": options.pop("supply_v", 15.0)}
-    inputs = options.pop("inputs", None) or [Input(**named)]  # type: ignore[arg-type]
+    inputs = options.pop("inputs", None) or [MonsoonInput(**named)]  # type: ignore[arg-type]
     settings: dict[str, object] = {
         "wait_s": 2e-4,
         "clock": far_end.clock,
@@ -101,7 +101,7 @@ def test_main_is_ramped_to_its_voltage_and_measured(meter: Meter, listen: Listen
 
 def test_several_channels_come_side_by_side(meter: Meter, listen: Listen) -> None:
     far_end = meter(output="aux", output_voltage=15.0)
-    inputs = [Input("aux", 15.0), Input("main", 3.1, counts=False)]
+    inputs = [MonsoonInput("aux", 15.0), MonsoonInput("main", 3.1, counts=False)]
     monitor, samples = listened(far_end, listen, 1.4, inputs=inputs)
     monitor.close()
     assert [channel.name for channel in monitor.spec.channels] == ["aux", "main"]
@@ -118,7 +118,7 @@ def test_several_channels_come_side_by_side(meter: Meter, listen: Listen) -> Non
 
 def test_channels_that_count_add_up(meter: Meter, listen: Listen) -> None:
     far_end = meter(output="usb", output_voltage=5.0)
-    monitor, samples = listened(far_end, listen, 0.6, inputs=[Input("usb", 5.0), Input("aux", 15.0)])
+    monitor, samples = listened(far_end, listen, 0.6, inputs=[MonsoonInput("usb", 5.0), MonsoonInput("aux", 15.0)])
     monitor.close()
     assert monitor.spec.whole.name == "usb+aux"
     assert samples.sum_of(monitor.spec.total).power_w == pytest.approx(5.0, abs=0.05)
@@ -219,8 +219,8 @@ def test_usb_is_connected_while_sampling(meter: Meter, listen: Listen) -> None:
 
 
 def test_a_declared_voltage_brings_its_uncertainty() -> None:
-    declared = MonsoonLvpm("/dev/ttyNONE7", [Input("aux", 15.0, 4e-3)], gain_standard_uncertainty=3e-3)
-    measured = MonsoonLvpm("/dev/ttyNONE7", [Input("main", 4.0)], gain_standard_uncertainty=3e-3)
+    declared = MonsoonLvpm("/dev/ttyNONE7", [MonsoonInput("aux", 15.0, 4e-3)], gain_standard_uncertainty=3e-3)
+    measured = MonsoonLvpm("/dev/ttyNONE7", [MonsoonInput("main", 4.0)], gain_standard_uncertainty=3e-3)
     assert declared.spec.whole.gain_standard_uncertainty == pytest.approx(5e-3)
     assert measured.spec.whole.gain_standard_uncertainty == pytest.approx(3e-3)
 
@@ -239,12 +239,12 @@ def test_settings_the_device_lacks_are_refused(
     inputs: list[tuple[str, float]], options: dict[str, float], words: str
 ) -> None:
     with pytest.raises(ValueError, match=words):
-        MonsoonLvpm("/dev/ttyNONE7", [Input(*one) for one in inputs], **options)  # type: ignore[arg-type]
+        MonsoonLvpm("/dev/ttyNONE7", [MonsoonInput(*one) for one in inputs], **options)  # type: ignore[arg-type]
 
 
 def test_one_channel_has_to_count() -> None:
     with pytest.raises(ValueError, match="has to count"):
-        MonsoonLvpm("/dev/ttyNONE7", [Input("aux", 5.0, counts=False)])
+        MonsoonLvpm("/dev/ttyNONE7", [MonsoonInput("aux", 5.0, counts=False)])
 
 
 @pytest.mark.parametrize("fault", ["gap@+0.6:0.01", "drop@+0.6:5", "corrupt@+0.6:1", "gap@+0.6:0.2"])
@@ -364,7 +364,7 @@ def mute() -> Iterator[str]:
 
 def test_a_port_without_a_monsoon_is_refused(mute: str) -> None:
     now_ns = iter(range(0, 100 * SECOND, 20_000_000))
-    monitor = MonsoonLvpm(mute, [Input("main", 4.0)], wait_s=0.0, clock=lambda: next(now_ns))
+    monitor = MonsoonLvpm(mute, [MonsoonInput("main", 4.0)], wait_s=0.0, clock=lambda: next(now_ns))
     with pytest.raises(WrongDevice, match="right port"):
         monitor.open()
     monitor.close()
@@ -376,7 +376,7 @@ def test_a_meter_that_falls_silent_is_noticed(meter: Meter, listen: Listen) -> N
 
 
 def test_a_monitor_that_was_not_opened_says_so() -> None:
-    monitor = MonsoonLvpm("/dev/ttyNONE7", [Input("main", 4.0)])
+    monitor = MonsoonLvpm("/dev/ttyNONE7", [MonsoonInput("main", 4.0)])
     with pytest.raises(MonitorSilent, match="not open"):
         monitor.read()
     with pytest.raises(MonitorSilent, match="clock"):
