@@ -1,14 +1,16 @@
 # make demo   a whole energy experiment on the virtual bench
 # make test   every test
 # make bench  the figures, as a table and bench.json
+# make fuzz   every parser under coverage-guided fuzzing, 20 s each; FUZZ_SECONDS=600 make fuzz for longer
 # make firmware | flash PORT=/dev/ttyUSB0   the INA bridge's microcontroller
 
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 RUN := runs
+FUZZ_SECONDS ?= 20
 
-.PHONY: demo test bench check lint types contracts lock clean firmware emulator flash
+.PHONY: demo test bench fuzz check lint types contracts lock clean firmware emulator flash
 
 demo: $(VENV)/.run
 	$(BIN)/testbed run examples/suites/autoscale-demo.yaml --bench examples/benches/virtual-jetson.yaml --out $(RUN)
@@ -18,6 +20,9 @@ test: $(VENV)/.develop
 
 bench: $(VENV)/.develop
 	$(BIN)/python -m bench
+
+fuzz: $(VENV)/.fuzz
+	$(BIN)/python -m fuzz --seconds $(FUZZ_SECONDS)
 
 firmware: $(VENV)/.run $(VENV)/.avr
 	@$(MAKE) --no-print-directory -C firmware $@
@@ -88,4 +93,10 @@ $(VENV)/.develop: requirements-dev.lock $(VENV)/.run
 		{ apt-get update -qq && apt-get install -y -qq user-mode-linux iproute2 kmod procps util-linux >/dev/null; }
 	@[ "$$(id -u)" != 0 ] || $(MAKE) --no-print-directory $(VENV)/.avr $(VENV)/.simavr
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.lock
+	@touch $@
+
+# Not in the lock: each Python has its own atheris, and only x86-64 has wheels; elsewhere `python -m fuzz` says so.
+$(VENV)/.fuzz: pyproject.toml $(VENV)/.run
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --group fuzz
 	@touch $@

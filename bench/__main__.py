@@ -21,6 +21,9 @@ BENCHMARKS = (
     "decision_cost",
     "arena",
     "firmware_rates",
+    "monsoon_decoding",
+    "sustained_capture",
+    "traces",
     "link_changes",
     "trace_playback",
 )

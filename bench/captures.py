@@ -22,6 +22,7 @@ from power import (
     BridgeInput,
     ClockFit,
     InaBridge,
+    MonsoonInput,
     MonsoonLvpm,
     PowerMonitor,
     Samples,
@@ -145,9 +146,7 @@ def monsoon(nursery: Nursery, supply: Path, seed: int, specimen: Specimen) -> Ri
         far_end,
         lambda port: MonsoonLvpm(
             port,
-            channel="aux",
-            supply_v=15.0,
-            supply_standard_uncertainty=limit / math.sqrt(3.0),
+            [MonsoonInput("aux", 15.0, supply_standard_uncertainty=limit / math.sqrt(3.0))],
             gain_standard_uncertainty=limit / math.sqrt(3.0),
             wait_s=WAIT_S,
             clock=far_end.clock,

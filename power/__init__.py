@@ -3,6 +3,7 @@
 from power.bridge_input import BridgeInput
 from power.clock import ClockFit, fit_events, fit_round_trips
 from power.corrected import Corrected, Correction
+from power.energies import cut_many
 from power.energy import Energy, cut
 from power.errors import (
     BenchError,
@@ -29,6 +30,8 @@ from power.ina_i2c import InaI2c
 from power.jetson import JetsonRails
 from power.mark_line import Edges, find_edges
 from power.monitor import Channel, Kind, MonitorSpec, PowerMonitor, Specimen
+from power.monsoon_hvpm import MonsoonHvpm
+from power.monsoon_input import MonsoonInput
 from power.monsoon_lvpm import MonsoonLvpm
 from power.on_board import OnBoard
 from power.pi_pmic import PiPmic
@@ -62,6 +65,8 @@ __all__ = [
     "MonitorGone",
     "MonitorSilent",
     "MonitorSpec",
+    "MonsoonHvpm",
+    "MonsoonInput",
     "MonsoonLvpm",
     "OnBoard",
     "OutOfReach",
@@ -89,6 +94,7 @@ __all__ = [
     "WindowTooShort",
     "WrongDevice",
     "cut",
+    "cut_many",
     "find_edges",
     "find_pulse",
     "fit_events",

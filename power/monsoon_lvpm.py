@@ -5,22 +5,21 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
-from dataclasses import replace
-from itertools import pairwise
+from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from power import monsoon_protocol as protocol
-from power.calibration import Calibration
 from power.clock import ClockFit
 from power.count_clock import CountClock
-from power.errors import MonitorSilent, OutputTripped, WrongDevice
-from power.monitor import Channel, Kind, MonitorSpec, Specimen
-from power.monsoon_protocol import CHANNELS, Packets, Passthrough, Status
-from power.port import Port
-from power.samples import Samples
+from power.errors import MonitorSilent, OutputTripped
+from power.monitor import Kind, MonitorSpec, Specimen
+from power.monsoon_input import CHANNELS, MonsoonInput, channels, require_possible, total
+from power.monsoon_link import MonsoonLink, find
+from power.monsoon_ports import candidates
+from power.monsoon_protocol import Passthrough, Status
+from power.monsoon_stream import SEQUENCES, TRIPPED, Converter, Run
+from power.samples import ByteArray, FloatArray, Samples
 
 log = logging.getLogger(__name__)
 
@@ -32,84 +31,71 @@ GAIN_LIMIT = 0.01
 """of power, relative; a common reading of the maker's accuracy, to be replaced by a calibration of the specimen"""
 OFFSET_LIMIT_A = 1e-3
 SHORTEST_WINDOW_SAMPLES = 25
-REGULATION_LIMIT = 0.01
-"""of a declared supply voltage, where nothing better is known"""
 WIRE_LATENCY_S, WIRE_LATENCY_STANDARD_UNCERTAINTY_S = 0.5e-3, 0.3e-3
 """USB CDC: a frame of 1 ms and the host's scheduling, from a sample's end to its bytes at the reader, at the least"""
-REPLY_NS, QUIET_NS, DRAIN_NS = 1_000_000_000, 50_000_000, 2_000_000_000
 SILENCE_NS = 1_000_000_000
-STALL_NS = 50_000_000
-"""a reader away for longer may have let the port's buffer overflow; 16 lost packets leave no trace in the sequence"""
-RAMP_START_V, RAMP_STEP_V, RAMP_PAUSE_S = 3.0, 0.1, 0.1
-"""switching straight to the voltage may trip the start-up limit (AOSP/CTS tools/utils/monsoon.py)"""
-ATTEMPTS = 3
+AUTO = "auto"
+"""the port of a monitor that is to be looked for"""
 
 
 class MonsoonLvpm:
-    """A `PowerMonitor` with one channel, "main", "usb" or "aux". `ValueError` for settings the device does not have.
+    """A `PowerMonitor` with one channel an input, in their order. `ValueError` for settings the device does not have.
 
-    `supply_v` is what the board is fed with. On main, `open` ramps the output to it, and the voltage is measured; usb
-    and aux measure current only, so `supply_v` is then what an external supply is regulated to, with the relative
-    `supply_standard_uncertainty`. `gain_standard_uncertainty` (relative) and `offset_standard_uncertainty_a` may come
-    from a calibration. `latency_s` is the least time from a sample's end to its bytes here.
+    `port` is a serial port, or "auto" for the first LVPM found, or the one of `serial_number`. The current limits are
+    those of main. `gain_standard_uncertainty` (relative) and `offset_standard_uncertainty_a` may come from a
+    calibration. `latency_s` is the least time from a sample's end to its bytes here. `read` returns at most every
+    `wait_s`: each call has its price.
     """
 
     def __init__(
         self,
         port: str,
+        inputs: Sequence[MonsoonInput],
         *,
-        supply_v: float,
-        channel: str = "main",
-        supply_standard_uncertainty: float = REGULATION_LIMIT / math.sqrt(3.0),
+        serial_number: int | None = None,
         gain_standard_uncertainty: float = GAIN_LIMIT / math.sqrt(3.0),
         offset_standard_uncertainty_a: float = OFFSET_LIMIT_A / math.sqrt(3.0),
-        power_up_limit_a: float = 8.0,
-        run_time_limit_a: float = 8.0,
+        power_up_limit_a: float = protocol.MOST_A,
+        run_time_limit_a: float = protocol.MOST_A,
         latency_s: float = WIRE_LATENCY_S,
         latency_standard_uncertainty_s: float = WIRE_LATENCY_STANDARD_UNCERTAINTY_S,
-        wait_s: float = 0.005,
+        wait_s: float = 0.02,
         clock: Callable[[], int] = time.monotonic_ns,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        if channel not in CHANNELS:
-            raise ValueError(f"channel: no {channel!r}; choose one of {', '.join(CHANNELS)}")
-        self._is_main = channel == "main"
-        self._channel = CHANNELS.index(channel)
-        self._supply_v = supply_v
-        self._set_limits = protocol.set_current_limits(power_up_limit_a, run_time_limit_a)
-        self._set_voltage = protocol.set_voltage(supply_v) if self._is_main else b""
-        self._path, self._wait_s, self._now, self._sleep = port, wait_s, clock, sleep
+        require_possible(inputs, (protocol.LEAST_MAIN_V, protocol.MOST_MAIN_V), "a Monsoon LVPM")
+        protocol.set_current_limits(power_up_limit_a, run_time_limit_a)  # refuses what lies beyond them
+        self._inputs = tuple(inputs)
+        self._limits_a = power_up_limit_a, run_time_limit_a
+        self._supply_v = np.array([[one.supply_v] for one in inputs])
+        names = [one.name for one in inputs]
+        self._numbers = np.arange(len(names), dtype=np.uint8)
+        self._main = names.index("main") if "main" in names else None
+        self._port, self._serial_number = port, serial_number
+        self._wait_s, self._now, self._sleep = wait_s, clock, sleep
         self._latency = latency_s, latency_standard_uncertainty_s
         self._spec = MonitorSpec(
-            name=f"monsoon-lvpm on {port}",
+            name="monsoon-lvpm" if port == AUTO else f"monsoon-lvpm on {port}",
             rate_hz=RATE_HZ,
-            channels=(
-                Channel(
-                    channel,
-                    power_lsb_w=COARSE_STEP_A * supply_v,
-                    gain_standard_uncertainty=math.hypot(
-                        gain_standard_uncertainty, 0.0 if self._is_main else supply_standard_uncertainty
-                    ),
-                    offset_standard_uncertainty_w=offset_standard_uncertainty_a * supply_v,
-                ),
+            channels=channels(
+                inputs, ("main",), COARSE_STEP_A, gain_standard_uncertainty, offset_standard_uncertainty_a
             ),
             kind=Kind.AVERAGING,
             aperture_s=1.0 / RATE_HZ,
             shortest_window_s=SHORTEST_WINDOW_SAMPLES / RATE_HZ,
             mark_lines=2,
+            total=total(inputs),
         )
-        self._port: Port | None = None
+        self._link: MonsoonLink | None = None
         self._specimen: Specimen | None = None
         self._voltage_lsb_v = protocol.VOLTAGE_LSB_V
         self._forget()
 
     def _forget(self) -> None:
-        self._decoder = protocol.Decoder()
-        self._calibration = Calibration()
+        self._converter = Converter([CHANNELS.index(one.name) for one in self._inputs], self._voltage_lsb_v)
         self._clock = CountClock(PERIOD_NS, *self._latency)
-        self._sequence: int | None = None
-        self._pending: list[Samples] = []
-        """decoded, but without a place in time; NaN W where the output was off or the current off the scale"""
+        self._pending: list[Run] = []
+        """without a place in time"""
         self._heard_ns = self._read_ns = 0
 
     @property
@@ -132,141 +118,114 @@ class MonsoonLvpm:
     def open(self) -> None:
         """Take the port, end a stream that a killed process left running, and feed the board as declared."""
         self.close()
-        self._port = Port(self._path, protocol.BAUD)
-        self._quieten()
-        try:
-            status = self.status()
-        except MonitorSilent as error:
-            raise WrongDevice(f"{self._spec.name}: no Monsoon LVPM answers there; is it the right port?") from error
-        self._specimen = Specimen(str(status.serial_number), status.firmware_version)
-        self._voltage_lsb_v = protocol.voltage_lsb_v(status.hardware_revision)
-        self._port.write(self._set_limits)
-        if self._is_main:
-            self._ramp(status)
-        elif CHANNELS[self._channel] == "usb":
-            self._port.write(protocol.set_passthrough(Passthrough.ON))
-        log.info("%s: serial number %d, firmware %s", self._spec.name, status.serial_number, status.firmware_version)
+        ports = candidates() if self._port == AUTO else [self._port]
+        self._link = link = (
+            self._reach(self._port)
+            if self._port != AUTO and self._serial_number is None
+            else find(ports, self._serial_number, self._reach, self._sleep)
+        )
+        self._voltage_lsb_v = protocol.voltage_lsb_v(link.found.hardware_revision)
+        link.limit(*self._limits_a)
+        for one in self._inputs:
+            if one.name == "main":
+                link.ramp(one.supply_v)
+            elif one.name == "usb":
+                link.pass_usb_through(Passthrough.ON)
+        self._specimen = Specimen(str(link.found.serial_number), link.found.firmware_version)
+        log.info("%s at %s: %s", self._spec.name, link.port, self._specimen)
 
     def status(self) -> Status:
         """Ask for the status; not while sampling. Raises `MonitorSilent`."""
-        for _ in range(ATTEMPTS):
-            self._decoder = protocol.Decoder()
-            self._opened().write(protocol.GET_STATUS)
-            until_ns = self._now() + REPLY_NS
-            while self._now() < until_ns:
-                if found := self._decoder.feed(self._opened().read(self._wait_s)).status:
-                    return found[-1]
-        raise MonitorSilent(f"{self._spec.name} does not answer")
+        return self._opened().status()
+
+    def switch_off(self) -> None:
+        """Take main's voltage away, on request only: closing leaves the board fed. Not while sampling."""
+        self._opened().switch_off()
 
     def start(self) -> None:
         """Begin sampling. Samples come once the first calibration has, and the clock has settled: after 0.25 s."""
-        self._quieten()
+        self._opened().start()
         self._forget()
-        self._opened().write(protocol.START)
         self._heard_ns = self._read_ns = self._now()
 
     def read(self) -> Samples:
         """The samples that came, oldest first. Raises `OutputTripped`, `MonitorSilent`, `MonitorGone`."""
-        data = self._opened().read(self._wait_s)
+        if (rest_s := self._wait_s - (self._now() - self._read_ns) * 1e-9) > 0:
+            self._sleep(rest_s)
+        link = self._opened()
+        packets = link.read(self._wait_s)
         now_ns = self._now()
-        packets = self._decoder.feed(data)
         if len(packets.kind):
             self._heard_ns = now_ns
         elif now_ns - self._heard_ns > SILENCE_NS:
             raise MonitorSilent(f"{self._spec.name} has sent nothing for {(now_ns - self._heard_ns) * 1e-9:.1f} s")
-        if np.any(packets.flags & 0x10):
+        if np.any(packets.flags & TRIPPED):
             raise OutputTripped(f"{self._spec.name} switched its output off: over-current or heat; look to the board")
-        if now_ns - self._read_ns > STALL_NS:
-            self._break(least_lost=0)
+        if link.was_full and len(packets.count):  # 16 lost packets leave no trace in the sequence
+            least_if_any = SEQUENCES * len(packets.words) / len(packets.count)
+            if not self._clock.doubted(sum(len(run) for run in self._pending), least_if_any):
+                self._break(least_lost=0)
         self._read_ns = now_ns
-        self._take(packets)
-        if pending := sum(len(samples) for samples in self._pending):
-            self._clock.arrived(pending, now_ns)
-        return self._stamped() if pending and self._clock.placed else Samples.empty()
+        for run in self._converter.runs(packets):
+            if run is None:
+                self._break(least_lost=1)
+            else:
+                self._pending.append(run)
+                if beyond := int(np.isnan(run.current_a).any(axis=0).sum()):
+                    log.warning("%s: the current left its scale; %d samples count as lost", self._spec.name, beyond)
+        if pending := sum(len(run) for run in self._pending):
+            self._drop(self._clock.arrived(pending, now_ns))
+        return self._stamped() if self._pending and self._clock.placed else Samples.empty()
 
     def stop(self) -> None:
         """End sampling and drain the wire."""
-        self._quieten()
+        self._opened().quieten()
 
     def close(self) -> None:
         """Give the port back. The output stays on."""
-        if self._port is not None:
-            self._port.close()
-            self._port = None
+        if self._link is not None:
+            self._link.close()
+            self._link = None
 
-    def _take(self, packets: Packets) -> None:
-        """Decode sample packets run by run: a run ends at a break of the sequence and at a calibration."""
-        sequence = packets.flags & 0x0F
-        before = np.roll(sequence, 1)
-        if len(sequence):
-            before[0] = sequence[0] - 1 if self._sequence is None else self._sequence
-            self._sequence = int(sequence[-1])
-        broken = (sequence - before) & 0x0F != 1
-        offset = np.concatenate(([0], np.cumsum(packets.count)))
-        heads = np.flatnonzero(broken | (packets.kind != protocol.Kind.DATA))
-        for first, end in pairwise(sorted({0, *heads.tolist(), len(sequence)})):
-            if broken[first]:
-                self._break(least_lost=1)
-            start = first
-            if packets.kind[first] != protocol.Kind.DATA:
-                words = packets.words[offset[first] : offset[first + 1]]
-                self._calibration.note(int(packets.kind[first]), words[:, self._channel])
-                start += 1
-            if start < end and self._calibration.complete:
-                is_on = np.repeat(packets.flags[start:end] & 0x20 != 0, packets.count[start:end])
-                self._pending.append(self._decode(packets.words[offset[start] : offset[end]], is_on))
-
-    def _decode(self, words: NDArray[np.int16], is_on: NDArray[np.bool_]) -> Samples:
-        """Samples without index and time."""
-        count = len(words)
-        current_a = self._calibration.current_a(words[:, self._channel])
-        in_range = np.abs(words[:, self._channel].astype(np.int32) & ~1) < protocol.END_OF_SCALE
-        if self._is_main:
-            voltage_v = (words[:, 3].view(np.uint16) & 0xFFFC).astype(np.float64) * self._voltage_lsb_v
-            power_w = np.where(is_on & in_range, current_a * voltage_v, np.nan)
-        else:
-            voltage_v = np.full(count, self._supply_v)
-            power_w = np.where(in_range, current_a * voltage_v, np.nan)
-        if not in_range.all():
-            log.warning("%s: the current left its scale; %d samples count as lost", self._spec.name, (~in_range).sum())
-        unknown = np.zeros(count, np.int64)
-        mark = (words[:, 3] & 3).astype(np.uint8)
-        return Samples(unknown, unknown, np.zeros(count, np.uint8), power_w, voltage_v, current_a, mark)
+    def _reach(self, port: str) -> MonsoonLink:
+        return MonsoonLink(port, min(self._wait_s, 0.005), self._now, self._sleep)
 
     def _break(self, least_lost: int) -> None:
-        if dropped := sum(len(samples) for samples in self._pending):
-            log.warning("%s: %d samples dropped with the lost ones around them", self._spec.name, dropped)
-        self._pending = []
+        self._drop(sum(len(run) for run in self._pending))
         self._clock.broken(least_lost)
 
+    def _drop(self, count: int) -> None:
+        """The oldest so many of the pending samples, which are whole runs, have no place in time."""
+        if count:
+            log.warning("%s: %d samples dropped with the lost ones around them", self._spec.name, count)
+        while count > 0:
+            count -= len(self._pending.pop(0))
+
     def _stamped(self) -> Samples:
-        samples = Samples.concatenate(self._pending)
+        count = sum(len(run) for run in self._pending)
+        index, time_ns = self._clock.stamp(count)
+        parts = [self._columns(run) for run in self._pending]
         self._pending = []
-        index, time_ns = self._clock.stamp(len(samples))
-        return replace(samples, index=index, time_ns=time_ns).take(~np.isnan(samples.power_w))
+        power_w, voltage_v, current_a, mark = (np.concatenate(column) for column in zip(*parts, strict=True))
+        rows = len(self._inputs)
+        channel = np.tile(self._numbers, count)
+        index, time_ns = np.repeat(index, rows), np.repeat(time_ns, rows)
+        samples = Samples(index, time_ns, channel, power_w, voltage_v, current_a, mark)
+        is_known = ~np.isnan(power_w)
+        return samples if is_known.all() else samples.take(is_known)
 
-    def _ramp(self, status: Status) -> None:
-        """Raise main in small steps, from where it is."""
-        port = self._opened()
-        step_v = max(RAMP_START_V, status.main_voltage_v)
-        while step_v < self._supply_v:
-            port.write(protocol.set_voltage(step_v))
-            self._sleep(RAMP_PAUSE_S)
-            step_v += RAMP_STEP_V
-        port.write(self._set_voltage)
+    def _columns(self, run: Run) -> tuple[FloatArray, FloatArray, FloatArray, ByteArray]:
+        """Power (NaN where unknown), voltage, current, marks; the channels of a sample one behind the other."""
+        voltage_v = np.repeat(self._supply_v, len(run), axis=1)
+        if self._main is not None:
+            voltage_v[self._main] = run.main_v
+        power_w = run.current_a * voltage_v
+        if self._main is not None and run.is_on is not None:
+            power_w[self._main, ~run.is_on] = np.nan
+        flat = [column.T.ravel() for column in (power_w, voltage_v, run.current_a)]
+        return flat[0], flat[1], flat[2], np.repeat(run.mark, len(self._inputs))
 
-    def _quieten(self) -> None:
-        """Stop whatever runs and throw away what still comes. Raises `MonitorSilent` if that never ends."""
-        port = self._opened()
-        port.write(protocol.STOP)
-        heard_ns = begun_ns = self._now()
-        while (now_ns := self._now()) - heard_ns < QUIET_NS:
-            if port.read(self._wait_s):
-                heard_ns = now_ns
-            if now_ns - begun_ns > DRAIN_NS:
-                raise MonitorSilent(f"{self._spec.name} does not stop talking; is it a Monsoon LVPM?")
-
-    def _opened(self) -> Port:
-        if self._port is None:
+    def _opened(self) -> MonsoonLink:
+        if self._link is None:
             raise MonitorSilent(f"{self._spec.name} is not open")
-        return self._port
+        return self._link

@@ -12,14 +12,16 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from power.samples import ByteArray, IntArray
 
 BAUD = 115200
 """of no consequence on USB CDC"""
-CHANNELS = ("main", "usb", "aux")
+LEAST_MAIN_V, MOST_MAIN_V = 2.01, 4.55
+"""what main can be set to"""
+MOST_A = 8.0
+"""the end of the current limits' scale"""
 VOLTAGE_LSB_V = 125e-6
 END_OF_SCALE = 0x7FFE
 """a current word that reaches this, bit 0 aside, is at the end of its 16 bits"""
@@ -31,6 +33,10 @@ _SAMPLE_BYTES = 8
 _DATA_LENGTHS = frozenset(range(_DATA_HEAD + _SAMPLE_BYTES + 2, 256, _SAMPLE_BYTES))
 _STEP = bytes(length + 1 if length in _DATA_LENGTHS | {0, _STATUS_LENGTH} else 0 for length in range(256))
 """from one packet to the next, by the first's length; 0 for a length that no packet has"""
+_RUN = 8
+"""packets of one length in a row that are worth taking together"""
+_STRIDE = 4096
+"""bytes gone through packet by packet before such a run is looked for again"""
 
 
 class Kind(IntEnum):
@@ -39,6 +45,9 @@ class Kind(IntEnum):
     DATA = 0
     ZERO_CALIBRATION = 1
     REFERENCE_CALIBRATION = 2
+
+
+_LAST_KIND = int(max(Kind))  # numpy is slow to compare with an enumeration's members
 
 
 def encode(payload: bytes) -> bytes:
@@ -65,9 +74,9 @@ def set_current_limits(power_up_a: float, run_time_a: float) -> bytes:
     """The limits at switch-on and afterwards, 0 to 8 A. `ValueError` outside."""
     frames = b""
     for opcode, limit_a in ((0x08, power_up_a), (0x0A, run_time_a)):
-        if not 0 <= limit_a <= 8:
+        if not 0 <= limit_a <= MOST_A:
             raise ValueError(f"a Monsoon LVPM's current limits lie in 0 to 8 A, not {limit_a:g} A")
-        setting = 1023 - int(limit_a / 8 * 1023)
+        setting = 1023 - int(limit_a / MOST_A * 1023)
         frames += encode(bytes((0x01, opcode, setting & 0xFF))) + encode(bytes((0x01, opcode + 1, setting >> 8)))
     return frames
 
@@ -118,8 +127,8 @@ class Status:
             output_setting_v=2.0 + field_at[11] / 100,
             serial_number=field_at[16],
             sample_rate_hz=field_at[17] * 1000.0,
-            power_up_limit_a=8.0 * (1023 - field_at[20]) / 1023,
-            run_time_limit_a=8.0 * (1023 - field_at[21]) / 1023,
+            power_up_limit_a=MOST_A * (1023 - field_at[20]) / 1023,
+            run_time_limit_a=MOST_A * (1023 - field_at[21]) / 1023,
             hardware_revision=revision,
             passthrough=field_at[29],
         )
@@ -153,6 +162,11 @@ class Decoder:
         self.skipped = 0
         """bytes that belonged to no packet"""
 
+    @property
+    def held(self) -> int:
+        """Bytes kept for the next call: less than the longest packet."""
+        return len(self._buffer)
+
     def feed(self, data: bytes) -> Packets:
         """The packets that `data` completes. What they hold is decoded for all of them at once."""
         buffer = self._buffer + data
@@ -160,7 +174,7 @@ class Decoder:
         found: list[IntArray] = []
         at = 0
         while True:
-            chain, at = _chain(buffer, at)
+            chain, at = _chain(buffer, bytes_in, at)
             sound = _sound(bytes_in, chain)
             found.append(chain[:sound])
             if sound < len(chain):
@@ -171,20 +185,36 @@ class Decoder:
             self.skipped += resumed - at
             at = resumed
         self._buffer = buffer[at:]
-        return _decode(bytes_in, np.concatenate(found))
+        return _decode(buffer, bytes_in, np.concatenate(found))
 
 
-def _chain(buffer: bytes, at: int) -> tuple[IntArray, int]:
+def _chain(buffer: bytes, data: ByteArray, at: int) -> tuple[IntArray, int]:
     """Where packets start if every length is believed, and where that ends: at an impossible length, or at the end."""
-    chain: list[int] = []
+    runs: list[IntArray] = []
     size = len(buffer)
     while at < size and (step := _STEP[buffer[at]]):
-        if step > 1:
+        alike = _alike(data, at, step)
+        if alike >= _RUN:
+            runs.append(np.arange(at, at + alike * step, step))
+            at += alike * step
+        chain: list[int] = []
+        until = min(size, at + _STRIDE)
+        while at < until and (step := _STEP[buffer[at]]):
             chain.append(at)
-        at += step
-    if at > size:
-        at = chain.pop()
-    return np.array(chain, np.int64), at
+            at += step
+        if at > size:
+            at = chain.pop()
+            size = at
+        runs.append(np.array(chain, np.int64))
+    chains = np.concatenate(runs) if runs else np.empty(0, np.int64)
+    return chains[data[chains] != 0], at
+
+
+def _alike(data: ByteArray, at: int, step: int) -> int:
+    """How many whole packets of the same length follow each other from `at`."""
+    lengths = data[at : len(data) - step + 1 : step]
+    other = np.flatnonzero(lengths != step - 1)
+    return int(other[0]) if len(other) else len(lengths)
 
 
 def _sound(data: ByteArray, start: IntArray) -> int:
@@ -193,8 +223,13 @@ def _sound(data: ByteArray, start: IntArray) -> int:
         return 0
     length = data[start]
     end = start + length
-    summed = np.add.reduceat(data, np.stack((start, end), axis=1).ravel(), dtype=np.uint8)[::2]
-    typed = np.where(length == _STATUS_LENGTH, data[start + 1] == _STATUS_PACKET, data[start + 2] <= max(Kind))
+    bounds = np.empty(2 * len(start), np.int64)
+    bounds[0::2], bounds[1::2] = start, end
+    summed = np.add.reduceat(data, bounds, dtype=np.uint8)[::2]
+    typed = data[start + 2] <= _LAST_KIND
+    is_status = length == _STATUS_LENGTH
+    if is_status.any():
+        typed = np.where(is_status, data[start + 1] == _STATUS_PACKET, typed)
     wrong = np.flatnonzero((summed != data[end]) | ~typed)
     return int(wrong[0]) if len(wrong) else len(start)
 
@@ -213,22 +248,39 @@ def _next_packet(buffer: bytes, at: int) -> int:
         if _STEP[length] > 1:
             if end >= size:
                 return at
-            typed = buffer[at + 1] == _STATUS_PACKET if length == _STATUS_LENGTH else buffer[at + 2] <= max(Kind)
+            typed = buffer[at + 1] == _STATUS_PACKET if length == _STATUS_LENGTH else buffer[at + 2] <= _LAST_KIND
             if typed and sum(buffer[at:end]) & 0xFF == buffer[end]:
                 return at
         at += 1
     return size
 
 
-def _decode(data: ByteArray, start: IntArray) -> Packets:
-    length = data[start].astype(np.int64)
+def _decode(buffer: bytes, data: ByteArray, start: IntArray) -> Packets:
+    length = data[start]
+    status: list[Status] = []
     is_status = length == _STATUS_LENGTH
-    status = [Status.decode(data[at + 1 : at + _STATUS_LENGTH].tobytes()) for at in start[is_status].tolist()]
-    start, length = start[~is_status], length[~is_status]
-    count = (length - _DATA_HEAD - 2) // _SAMPLE_BYTES
-    before = np.cumsum(count) - count
-    sample = np.repeat(start + 1 + _DATA_HEAD - _SAMPLE_BYTES * before, count) + _SAMPLE_BYTES * np.arange(count.sum())
-    words = np.empty((0, 4), np.int16)
-    if len(sample):
-        words = sliding_window_view(data, _SAMPLE_BYTES)[sample].view(">i2").astype(np.int16)
-    return Packets(data[start + 1], data[start + 2], count, words, status)
+    if is_status.any():
+        status = [Status.decode(buffer[at + 1 : at + _STATUS_LENGTH]) for at in start[is_status].tolist()]
+        start, length = start[~is_status], length[~is_status]
+    count = (length.astype(np.int64) - _DATA_HEAD - 2) // _SAMPLE_BYTES
+    return Packets(data[start + 1], data[start + 2], count, _samples(data, start, count), status)
+
+
+def _samples(data: ByteArray, start: IntArray, count: IntArray) -> NDArray[np.int16]:
+    """The samples' words, (n, 4), each column contiguous."""
+    if not len(start):
+        return np.empty((0, 4), np.int16)
+    # Packets of one length, one behind the other, are a table; else each sample is picked up by itself, as one number.
+    width = int(count[0]) * _SAMPLE_BYTES
+    step = width + _DATA_HEAD + 3
+    first, end = int(start[0]), int(start[-1]) + step
+    if end - first == len(start) * step and (count == count[0]).all():
+        table = data[first:end].reshape(-1, step)[:, 1 + _DATA_HEAD : 1 + _DATA_HEAD + width]
+        words = np.ascontiguousarray(table).view(">i2")
+    else:
+        before = np.cumsum(count) - count
+        at = np.repeat(start + (1 + _DATA_HEAD) - _SAMPLE_BYTES * before, count)
+        at += np.arange(0, _SAMPLE_BYTES * len(at), _SAMPLE_BYTES)
+        anywhere = np.ndarray(len(data) - _SAMPLE_BYTES + 1, np.uint64, data, strides=(1,))
+        words = anywhere[at].view(">i2")
+    return np.asarray(words.reshape(-1, 4).T.astype(np.int16, order="C").T)

@@ -13,6 +13,7 @@ from typing import TypeVar
 from power import bridge_protocol, monsoon_protocol
 from power.errors import Unintelligible
 from power.ina_bridge import BOOT_NS
+from power.monsoon_ports import PortLock
 from power.port import Port
 
 Answer = TypeVar("Answer")
@@ -53,7 +54,8 @@ def probe_lvpm(port: str) -> monsoon_protocol.Status | None:
         found = decoder.feed(data).status
         return found[-1] if found else None
 
-    return _ask(port, monsoon_protocol.BAUD, _EMPTY_PACKETS + monsoon_protocol.GET_STATUS, status, STATUS_NS)
+    with PortLock(port):
+        return _ask(port, monsoon_protocol.BAUD, _EMPTY_PACKETS + monsoon_protocol.GET_STATUS, status, STATUS_NS)
 
 
 def _ask(

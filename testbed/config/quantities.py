@@ -67,6 +67,7 @@ def _schema(unit: str) -> WithJsonSchema:
 Seconds = Annotated[float, _parser("s"), _schema("s")]
 Hertz = Annotated[float, _parser("Hz"), _schema("Hz")]
 Volts = Annotated[float, _parser("V"), _schema("V")]
+Amperes = Annotated[float, _parser("A"), _schema("A")]
 Ohms = Annotated[float, _parser("Ohm"), _schema("Ohm")]
 Dbm = Annotated[float, _parser("dBm"), _schema("dBm")]
 Watts = Annotated[float, _parser("W"), _schema("W")]

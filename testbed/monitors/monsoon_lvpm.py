@@ -9,10 +9,11 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from power import MonsoonLvpm, monsoon_lvpm
+from power import MonsoonInput, MonsoonLvpm, monsoon_lvpm
 from power.probes import probe_lvpm
 from testbed.config.plugins import Attached, BoardSettings, MonitorSettings, Program
-from testbed.config.quantities import Seconds, Volts
+from testbed.config.quantities import Amperes, Seconds, Volts
+from testbed.monitors.monsoon_input import OtherInput
 
 MAIN_V = (2.01, 4.55)
 """what the Main output can be set to: LVPM manual 1.15"""
@@ -27,12 +28,19 @@ class MonsoonLvpmMonitor(MonitorSettings):
 
     kind: Literal["monsoon-lvpm"]
     port: str = Field(min_length=1)
-    """a serial port, or "emulated" for an emulator at the far end of a pseudo-terminal"""
+    """a serial port, "auto" to look for it, or "emulated" for an emulator at the far end of a pseudo-terminal"""
+    serial_number: int | None = None
+    """only the monitor of this serial number will do"""
     channel: Literal["main", "usb", "aux"]
     supply_voltage_v: Volts = Field(gt=0)
     """what Main is set to, or what the supply behind Aux or USB is regulated to"""
     supply_voltage_tolerance: float = Field(default=0.01, gt=0, le=0.1)
     """limit of that supply's error, relative, taken as rectangular; Main's voltage is measured"""
+    also: tuple[OtherInput, ...] = ()
+    """channels read beside it"""
+    power_up_limit_a: Amperes = Field(default=MOST_A, ge=0, le=MOST_A)
+    run_time_limit_a: Amperes = Field(default=MOST_A, ge=0, le=MOST_A)
+    """what Main may give when it is switched on, and afterwards"""
     delivery_latency_s: Seconds = Field(default=0.5e-3, ge=0)
     """least time from a sample's end to its arrival at the controller"""
     delivery_latency_standard_uncertainty_s: Seconds = Field(default=0.3e-3, gt=0)
@@ -45,6 +53,11 @@ class MonsoonLvpmMonitor(MonitorSettings):
             raise ValueError(f"an emulated monitor delivers {LAG_S * 1e3:g} ms late: set delivery_latency_s above that")
         if self.faults and not self.emulated:
             raise ValueError("faults: only an emulated monitor fails on command")
+        return self
+
+    @model_validator(mode="after")
+    def _settings_exist(self) -> MonsoonLvpmMonitor:
+        self._at(self.port)  # the driver knows what the device has, and says so
         return self
 
     @property
@@ -68,11 +81,16 @@ class MonsoonLvpmMonitor(MonitorSettings):
         )
 
     def build(self, board: BoardSettings, far_end: Mapping[str, Any] | None) -> MonsoonLvpm:
+        return self._at(far_end["port"] if far_end else self.port)
+
+    def _at(self, port: str) -> MonsoonLvpm:
+        main = MonsoonInput(self.channel, self.supply_voltage_v, self.supply_voltage_tolerance / 3**0.5)
         return MonsoonLvpm(
-            far_end["port"] if far_end else self.port,
-            supply_v=self.supply_voltage_v,
-            channel=self.channel,
-            supply_standard_uncertainty=self.supply_voltage_tolerance / 3**0.5,
+            port,
+            [main, *(one.as_input() for one in self.also)],
+            serial_number=self.serial_number,
+            power_up_limit_a=self.power_up_limit_a,
+            run_time_limit_a=self.run_time_limit_a,
             latency_s=self.delivery_latency_s,
             latency_standard_uncertainty_s=self.delivery_latency_standard_uncertainty_s,
         )

@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 from bench.far_end import FarEnd, Nursery
-from power import BridgeInput, Corrected, Correction, InaBridge, MonsoonLvpm, PowerMonitor, Samples, Specimen
+from power import (
+    BridgeInput,
+    Corrected,
+    Correction,
+    InaBridge,
+    MonsoonInput,
+    MonsoonLvpm,
+    PowerMonitor,
+    Samples,
+    Specimen,
+)
 
 Listen = Callable[[PowerMonitor, FarEnd, float], Samples]
 KNOWN = Correction(gain=0.05, gain_standard_uncertainty=0.002, offset_w=0.5, offset_standard_uncertainty_w=0.001)
@@ -69,7 +79,7 @@ def test_another_specimen_is_left_as_it_reads(heard: Callable[[str], tuple[Corre
 def test_an_lvpm_says_which_one_it_is(nursery: Nursery, supply: Path) -> None:
     options = {"supply": supply, "output": "aux", "output-voltage": 5.0, "serial-number": 4711}
     with nursery.meter("monsoon", options) as far_end:
-        monitor = MonsoonLvpm(far_end.port(), supply_v=5.0, channel="aux", clock=far_end.clock)
+        monitor = MonsoonLvpm(far_end.port(), [MonsoonInput("aux", 5.0)], clock=far_end.clock)
         assert monitor.specimen is None
         monitor.open()
         monitor.close()

@@ -19,6 +19,7 @@ from power.monsoon_protocol import (
     set_passthrough,
     set_voltage,
 )
+from power.monsoon_stream import Converter
 
 Sample = tuple[int, int, int, int]
 WORD = st.integers(-(2**15), 2**15 - 1)
@@ -112,12 +113,46 @@ def test_packets_survive_any_split(packets: list[tuple[int, int, tuple[Sample, .
     assert decoder.skipped == 0
 
 
-@given(st.binary(max_size=600))
-def test_arbitrary_bytes_are_no_error(noise: bytes) -> None:
+# Bytes that a parser of this protocol is more likely to believe than plain noise.
+FRAGMENT = st.one_of(
+    st.binary(max_size=60),
+    st.sampled_from([0, 13, 21, 29, 59, 253]).map(lambda length: bytes((length,))),
+    PACKET.map(lambda packet: wire_of(*packet)),
+    st.binary(min_size=58, max_size=58).map(lambda payload: encode(b"\x10" + payload[1:])),
+)
+
+
+@given(st.lists(FRAGMENT, max_size=12).map(b"".join), st.data())
+def test_arbitrary_bytes_are_no_error_and_leave_little_behind(noise: bytes, data: st.DataObject) -> None:
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(noise)), max_size=8)))
     decoder = Decoder()
-    found = decoder.feed(noise)
-    assert len(found.words) == found.count.sum()
+    for start, end in zip([0, *cuts], [*cuts, len(noise)], strict=True):
+        found = decoder.feed(noise[start:end])
+        assert len(found.words) == found.count.sum()
+        assert len(found.kind) == len(found.flags) == len(found.count)
+        assert decoder.held <= 255
     assert decoder.skipped <= len(noise)
+
+
+@given(st.lists(PACKET, max_size=12))
+def test_arbitrary_packets_convert_to_as_many_samples(packets: list[tuple[int, int, tuple[Sample, ...]]]) -> None:
+    converter = Converter((0, 2), 125e-6)
+    found = Decoder().feed(b"".join(wire_of(*packet) for packet in packets))
+    runs = [run for run in converter.runs(found) if run is not None]
+    assert sum(len(run) for run in runs) <= sum(len(packet[2]) for packet in packets if packet[1] == Kind.DATA)
+    for run in runs:
+        assert run.current_a.shape == (2, len(run))
+        assert run.is_on is None or len(run.is_on) == len(run)
+
+
+@given(st.lists(st.tuples(st.integers(1, 31), st.integers(1, 40)), min_size=1, max_size=6))
+def test_runs_of_one_length_are_taken_as_one_by_one(shape: list[tuple[int, int]]) -> None:
+    packets = []
+    for size, times in shape:
+        for _ in range(times):
+            number = len(packets)
+            packets.append((0x20 | number & 15, 0, tuple((number, at, -at, number + at) for at in range(size))))
+    assert packets_of(Decoder().feed(b"".join(wire_of(*packet) for packet in packets))) == packets
 
 
 def test_the_stream_is_found_again_behind_noise() -> None:

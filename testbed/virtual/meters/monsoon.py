@@ -68,6 +68,7 @@ class Monsoon:
         clock: SampleClock,
         faults: Iterable[Fault],
         serial_number: int,
+        passthrough_delay_ns: int,
         seed: int,
     ) -> None:
         self._line = line
@@ -76,6 +77,7 @@ class Monsoon:
         self._instrument = instrument
         self._clock = clock
         self._serial_number = serial_number
+        self._passthrough_delay_ns = passthrough_delay_ns
         self._random = random.Random(f"{seed} packets")
         self._scanner = wire.CommandScanner()
         self._registers: dict[int, int] = {}
@@ -132,9 +134,15 @@ class Monsoon:
         elif register == _SET_VOLTAGE:
             self._instrument.set_main(value)
         elif register == _PASSTHROUGH:
-            self._instrument.passthrough = value
+            self._pass_through(value, time_ns)
         else:
             self._registers[register] = value
+
+    def _pass_through(self, mode: int, time_ns: int) -> None:
+        if self._passthrough_delay_ns:
+            self._agenda.at(time_ns + self._passthrough_delay_ns, lambda _: self._instrument.pass_through(mode))
+        else:  # a status asked for right behind it tells
+            self._instrument.pass_through(mode)
 
     def _status(self, time_ns: int) -> wire.Status:
         now_ns = np.array([time_ns])
@@ -235,6 +243,7 @@ def options() -> argparse.ArgumentParser:
     add("--offset-a", type=float, default=0.0, help="of the current")
     add("--phase", type=float, help="of the sample clock, in samples; by default drawn from [0, 1)")
     add("--hardware-revision", type=int, default=3, help="1 counts volts twice as finely (3)")
+    add("--passthrough-delay-s", type=float, default=0.0, help="how long USB passthrough takes to change (0)")
     add("--serial-number", type=int, default=12345, help="12345")
     return parser
 
@@ -259,7 +268,17 @@ def build(options: argparse.Namespace, line: Line, supply: SupplyReader) -> Mons
         noise_steps=options.noise_steps,
         seed=options.seed,
     )
-    return Monsoon(line, supply, marker, instrument, clock, options.fault, options.serial_number, options.seed)
+    return Monsoon(
+        line,
+        supply,
+        marker,
+        instrument,
+        clock,
+        options.fault,
+        serial_number=options.serial_number,
+        passthrough_delay_ns=round(options.passthrough_delay_s * 1e9),
+        seed=options.seed,
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The analog half of an emulated Monsoon LVPM: what is switched on, and what its converters see of the board."""
+"""The analog half of an emulated Monsoon: the board on its output, and an LVPM's converters and switches."""
 
 from __future__ import annotations
 
@@ -51,6 +51,32 @@ def _even(middle: float, spread: float, draw: random.Random) -> NDArray[np.int32
     return np.array([2 * round((middle + draw.uniform(-spread, spread)) / 2) for _ in OUTPUTS], np.int32)
 
 
+class Board:
+    """The board on one of the outputs, as an imperfect meter sees its current."""
+
+    def __init__(
+        self, supply: SupplyReader, output: str, gain_error: float, offset_a: float, noise_steps: float, seed: int
+    ) -> None:
+        self._supply = supply
+        self._output = OUTPUTS.index(output)
+        self._gain_error, self._offset_a, self._noise_steps = gain_error, offset_a, noise_steps
+        self._noise = np.random.default_rng(seed)
+
+    def current_a(
+        self, starts_ns: NDArray[np.int64], ends_ns: NDArray[np.int64], voltage_v: float
+    ) -> NDArray[np.float64]:
+        """Mean current over each window, shape (n, 3); at no voltage only the meter's own offset."""
+        current_a = np.full((len(ends_ns), len(OUTPUTS)), self._offset_a)
+        if voltage_v:
+            power_w = self._supply.mean_power_w(starts_ns, ends_ns)
+            current_a[:, self._output] += power_w * ((1.0 + self._gain_error) / voltage_v)
+        return current_a
+
+    def noise(self, shape: tuple[int, ...]) -> NDArray[np.float64]:
+        """In steps of a converter."""
+        return self._noise.standard_normal(shape) * self._noise_steps
+
+
 class Instrument:
     """The analog half: what is switched on, and what the converters see of the board."""
 
@@ -66,14 +92,10 @@ class Instrument:
         noise_steps: float,
         seed: int,
     ) -> None:
-        self._supply = supply
+        self._board = Board(supply, output, gain_error, offset_a, noise_steps, seed)
         self._marker = marker
         self.output = output
         self._board_voltage_v = output_voltage_v
-        self._gain_error = gain_error
-        self._offset_a = offset_a
-        self._noise_steps = noise_steps
-        self._noise = np.random.default_rng(seed)
         self.hardware_revision = hardware_revision
         self._voltage_lsb_v = 62.5e-6 if hardware_revision == 1 else 125e-6
         self._converters = Converters(random.Random(f"{seed} converters"))
@@ -91,6 +113,10 @@ class Instrument:
         self.main_on = setting > 0
         self.main_setting = setting or self.main_setting
         self.tripped = self.tripped and self.main_on
+
+    def pass_through(self, mode: int) -> None:
+        """SetUsbPassthrough."""
+        self.passthrough = mode
 
     @property
     def main_voltage_v(self) -> float:
@@ -112,11 +138,8 @@ class Instrument:
         The marker input's level at the window's end is bit 0 of the voltage.
         """
         voltage_v = self.main_voltage_v if self.output == "main" else self._board_voltage_v
-        current_a = np.full((len(ends_ns), 3), self._offset_a)
-        if self.feeding:
-            power_w = self._supply.mean_power_w(starts_ns, ends_ns)
-            current_a[:, OUTPUTS.index(self.output)] += power_w * ((1.0 + self._gain_error) / voltage_v)
-        noise = self._noise.standard_normal(current_a.shape) * self._noise_steps
+        current_a = self._board.current_a(starts_ns, ends_ns, voltage_v if self.feeding else 0.0)
+        noise = self._board.noise(current_a.shape)
         words = self._with_voltage(self._converters.words(current_a, noise))
         words[:, 3] |= self._marker.levels(ends_ns)
         return words
