@@ -28,7 +28,7 @@ from bench.captures import WAIT_S, record
 from bench.far_end import FarEnd, Nursery
 from bench.figure import Figure
 from bench.waveform import Segment, Waveform
-from power import BridgeInput, ClockFit, InaBridge, MonsoonLvpm, PowerMonitor, Samples, fit_round_trips
+from power import BridgeInput, ClockFit, InaBridge, MonsoonInput, MonsoonLvpm, PowerMonitor, Samples, fit_round_trips
 from testbed.line_marks import MarkerLine
 from testbed.marks import Alignment, HostClocks
 from testbed.pulse_marks import CODE, SyncPulse, chip_for
@@ -184,7 +184,7 @@ class NetworkClock:
 def _monitor(meter: str, far_end: FarEnd) -> PowerMonitor:
     port = far_end.port()
     if meter == "monsoon-lvpm":
-        return MonsoonLvpm(port, channel="aux", supply_v=15.0, wait_s=WAIT_S, clock=far_end.clock)
+        return MonsoonLvpm(port, [MonsoonInput("aux", 15.0)], wait_s=WAIT_S, clock=far_end.clock)
     wired = BridgeInput(sensor="ina226", shunt_ohm=0.02, supply_v=15.0)
     return InaBridge(port, wired, wait_s=WAIT_S, clock=far_end.clock)
 
