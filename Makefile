@@ -46,13 +46,13 @@ types: $(VENV)/.develop
 contracts: $(VENV)/.develop
 	$(BIN)/lint-imports
 
-# One lock serves Python 3.10-3.12 on x86-64 and aarch64; its lines carry the markers.
+# One lock serves Python 3.10-3.12 on x86-64 and aarch64; its lines carry the markers. What runs is what is developed with.
 lock: $(VENV)/.develop
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --no-emit-index-url --no-header \
-		pyproject.toml --output-file requirements.lock
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --no-emit-index-url --no-header \
 		pyproject.toml --group dev --output-file requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --no-emit-index-url --no-header \
+		pyproject.toml --constraint requirements-dev.lock --output-file requirements.lock
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
