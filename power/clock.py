@@ -16,6 +16,8 @@ KEEP_ONE_OF = 8
 """of so many round trips the quickest is kept: the NTP clock filter, RFC 5905 section 10"""
 CRYSTAL_DRIFT = 50e-6
 """standard deviation assumed of a crystal's rate before anything is known; datasheets state 10 to 100 ppm"""
+REFIT = 20
+"""a fit is due again when one of so many slots is new"""
 SLEW = 500e-6
 """the fastest a steered clock closes on a better fit: within a window it changes the energy by at most 0.05 %"""
 ROUNDS = 3
@@ -127,16 +129,21 @@ class LowerEnvelope:
         self._prior = drift_prior
         self._points: deque[tuple[int, int]] = deque(maxlen=self.SLOTS)
         self._late_s = 0.0
+        self._unfitted = 0
 
     def add(self, device_ns: int, arrival_ns: int) -> bool:
-        """Note that the sample ended at `device_ns` had arrived at `arrival_ns`. True when a slot was completed."""
+        """Note that the sample ended at `device_ns` had arrived at `arrival_ns`. True when a fit would tell more.
+
+        That is when slots were completed, a twentieth of those there are: a fit looks at all of them.
+        """
         if self._points and self._points[-1][0] // self.SLOT_NS == device_ns // self.SLOT_NS:
             last_device, last_arrival = self._points[-1]
             if arrival_ns - device_ns < last_arrival - last_device:
                 self._points[-1] = (device_ns, arrival_ns)
             return False
         self._points.append((device_ns, arrival_ns))
-        return len(self._points) > 1
+        self._unfitted += 1
+        return len(self._points) > 1 and self._unfitted * REFIT >= len(self._points)
 
     def earliest_ns(self, device_ns: int, fit: ClockFit) -> int:
         """When, by the latest fit, a sample that ended at `device_ns` arrives at the earliest."""
@@ -150,6 +157,7 @@ class LowerEnvelope:
         median, because a reader that stalls is no measure of the wire.) A few points lie closer to the line that best
         supports them than to the true one, so how late they are and how far their slope is believed follow together.
         """
+        self._unfitted = 0
         device, arrival = np.array(self._points, np.int64).T
         x = (device - device[0]) * 1e-9
         y = (arrival - arrival[0] - (device - device[0])) * 1e-9

@@ -193,7 +193,8 @@ def _chain(buffer: bytes, data: ByteArray, at: int) -> tuple[IntArray, int]:
     runs: list[IntArray] = []
     size = len(buffer)
     while at < size and (step := _STEP[buffer[at]]):
-        alike = _alike(data, at, step)
+        # In the little that a stream brings at a time it is quicker to walk.
+        alike = _alike(data, at, step) if size - at > _STRIDE else 0
         if alike >= _RUN:
             runs.append(np.arange(at, at + alike * step, step))
             at += alike * step

@@ -31,7 +31,8 @@ class Port:
     def read(self, wait_s: float) -> bytes:
         """Every byte that has arrived; waits for the first one, at most `wait_s`. Raises `MonitorGone`."""
         try:
-            self._serial.timeout = wait_s
+            if self._serial.timeout != wait_s:  # to set it costs as much as to read
+                self._serial.timeout = wait_s
             first: bytes = self._serial.read(1)
             waiting = self._serial.in_waiting if first else 0
             return first + self._serial.read(waiting) if waiting else first

@@ -56,8 +56,9 @@ class MonsoonLvpmMonitor(MonitorSettings):
         return self
 
     @model_validator(mode="after")
-    def _settings_exist(self) -> MonsoonLvpmMonitor:
-        self._at(self.port)  # the driver knows what the device has, and says so
+    def _each_channel_once(self) -> MonsoonLvpmMonitor:
+        if len({self.channel, *(one.channel for one in self.also)}) <= len(self.also):
+            raise ValueError("also: names a channel that is read already; each can be read once")
         return self
 
     @property
@@ -81,12 +82,9 @@ class MonsoonLvpmMonitor(MonitorSettings):
         )
 
     def build(self, board: BoardSettings, far_end: Mapping[str, Any] | None) -> MonsoonLvpm:
-        return self._at(far_end["port"] if far_end else self.port)
-
-    def _at(self, port: str) -> MonsoonLvpm:
         main = MonsoonInput(self.channel, self.supply_voltage_v, self.supply_voltage_tolerance / 3**0.5)
         return MonsoonLvpm(
-            port,
+            far_end["port"] if far_end else self.port,
             [main, *(one.as_input() for one in self.also)],
             serial_number=self.serial_number,
             power_up_limit_a=self.power_up_limit_a,
@@ -121,6 +119,12 @@ class MonsoonLvpmMonitor(MonitorSettings):
         problems = []
         low_v, high_v = MAIN_V
         fed_v = board.supply_voltage_v
+        asked_v = [(self.channel, self.supply_voltage_v), *((one.channel, one.supply_voltage_v) for one in self.also)]
+        problems += [
+            f"monitor.supply_voltage_v: the LVPM's Main output gives {low_v:g}-{high_v:g} V, not {voltage_v:g} V"
+            for channel, voltage_v in asked_v
+            if channel == "main" and not low_v <= voltage_v <= high_v
+        ]
         if self.channel == "main" and not low_v <= fed_v <= high_v:
             problems.append(
                 f"monitor.channel: the LVPM's Main output gives {low_v:g}-{high_v:g} V and cannot feed a board of "

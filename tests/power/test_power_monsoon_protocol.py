@@ -145,7 +145,7 @@ def test_arbitrary_packets_convert_to_as_many_samples(packets: list[tuple[int, i
         assert run.is_on is None or len(run.is_on) == len(run)
 
 
-@given(st.lists(st.tuples(st.integers(1, 31), st.integers(1, 40)), min_size=1, max_size=6))
+@given(st.lists(st.tuples(st.integers(1, 31), st.integers(1, 400)), min_size=1, max_size=6))
 def test_runs_of_one_length_are_taken_as_one_by_one(shape: list[tuple[int, int]]) -> None:
     packets = []
     for size, times in shape:

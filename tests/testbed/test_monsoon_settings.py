@@ -68,7 +68,11 @@ def test_channels_beside_the_boards_own(load: Load, kind: str) -> None:
         ("kind: monsoon-hvpm, supply_voltage_v: 5.1 V, run_time_limit_a: 16 A", "0 to 15 A"),
         ("kind: monsoon-hvpm, supply_voltage_v: 19 V", "0.8 to 13.5 V"),
         ("kind: monsoon-hvpm, supply_voltage_v: 5 V, also: [{channel: main, supply_voltage_v: 5 V}]", "each once"),
-        ("kind: monsoon-lvpm, port: auto, channel: main, supply_voltage_v: 5.1 V", "2.01 to 4.55 V"),
+        (
+            "kind: monsoon-lvpm, port: auto, channel: aux, supply_voltage_v: 5.1 V, "
+            "also: [{channel: aux, supply_voltage_v: 5 V}]",
+            "once",
+        ),
         ("kind: monsoon-lvpm, port: auto, channel: aux, supply_voltage_v: 5.1 V, power_up_limit_a: 9 A", "8"),
     ],
 )
@@ -84,6 +88,13 @@ def test_settings_that_the_device_lacks_are_named(load: Load, monitor: str, word
             "kind: monsoon-hvpm, supply_voltage_v: 13 V",
             "board: {kind: linux, model: jetson-agx-orin, supply_voltage_v: 19 V}\n",
             "cannot feed a board of 19 V",
+        ),
+        ("kind: monsoon-lvpm, port: auto, channel: main, supply_voltage_v: 5.1 V", PI, "not 5.1 V"),
+        (
+            "kind: monsoon-lvpm, port: auto, channel: aux, supply_voltage_v: 5.1 V, "
+            "also: [{channel: main, supply_voltage_v: 5 V, counts: false}]",
+            PI,
+            "Main output gives 2.01-4.55 V, not 5 V",
         ),
         ("kind: monsoon-hvpm, supply_voltage_v: 9 V", PI, "must stand in the board's own supply line"),
         ("kind: monsoon-hvpm, supply_voltage_v: 5.1 V, run_time_limit_a: 1 A", PI, "Main gives 1 A; raise"),
