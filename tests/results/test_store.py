@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -322,13 +323,18 @@ def test_a_full_disk_keeps_what_was_durable(tiny: Path, tmp_path: Path, syntheti
     check_whole(Run.read(folder), synthetic)
 
 
-@pytest.fixture
-def small_files() -> Iterator[int]:
-    """No file of this process grows beyond 16 KiB."""
+SMALL_BYTES = 16 * 1024
+
+
+@contextmanager
+def small_files() -> Iterator[None]:
+    """No file of this process grows beyond `SMALL_BYTES`: that includes a file the tests' own output goes to."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (16 * 1024, limits[1]))
-    yield 16 * 1024
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (SMALL_BYTES, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def sizes(folder: Path) -> dict[str, int]:
@@ -336,9 +342,7 @@ def sizes(folder: Path) -> dict[str, int]:
 
 
 @pytest.mark.parametrize(("samples_each", "full"), [(1, "trials.jsonl"), (200, "samples-0001.arrows")])
-def test_a_refused_append_leaves_no_trace(
-    tmp_path: Path, synthetic: ModuleType, small_files: int, samples_each: int, full: str
-) -> None:
+def test_a_refused_append_leaves_no_trace(tmp_path: Path, synthetic: ModuleType, samples_each: int, full: str) -> None:
     folder = tmp_path / "run"
     with RunStore.create(folder, synthetic.header(), synthetic.plan(30)) as store:
         synthetic.record_all(store, 1)
@@ -349,8 +353,8 @@ def test_a_refused_append_leaves_no_trace(
                 before.update(sizes(folder))
                 store.append(synthetic.trial(index), synthetic.columns(synthetic.lead_in_ns(index), samples_each))
 
-        with pytest.raises(StoreFull, match=f"{full}: {os.strerror(errno.EFBIG)}"):
+        with pytest.raises(StoreFull, match=f"{full}: {os.strerror(errno.EFBIG)}"), small_files():
             append_all()
         assert sizes(folder) == before
-        assert before[full] > small_files / 4
+        assert before[full] > SMALL_BYTES / 4
         assert list(Run.read(folder).trials) == store.trials
