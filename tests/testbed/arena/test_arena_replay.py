@@ -45,6 +45,7 @@ def trial(index: int, action: tuple[str, str, float | None], environment: str, *
         "end_ns": 2000,
         "energy": energy(20.0 * latency_s),
         "estimated_energy_j": None,
+        "radio_penalty_j": None,
         "learnt": None,
         "reward": None,
         "opt": None,
