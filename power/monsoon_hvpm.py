@@ -17,7 +17,7 @@ from power import monsoon_usb_protocol as protocol
 from power.clock import ClockFit
 from power.count_clock import CountClock
 from power.errors import MonitorSilent, OutputTripped, SensorFault, WrongDevice
-from power.monitor import Kind, MonitorSpec, Specimen
+from power.monitor import SHORTEST_WINDOW_SAMPLES, Kind, MonitorSpec, Specimen
 from power.monsoon_input import MonsoonInput, channels, require_possible, total
 from power.monsoon_usb_device import MonsoonUsb
 from power.monsoon_usb_model import ChannelScale, Model
@@ -31,7 +31,6 @@ PERIOD_NS = 200_000
 GAIN_LIMIT = 0.01
 """of power, relative; a common reading of the maker's accuracy, to be replaced by a calibration of the specimen"""
 OFFSET_LIMIT_A = 1e-3
-SHORTEST_WINDOW_SAMPLES = 25
 WIRE_LATENCY_S, WIRE_LATENCY_STANDARD_UNCERTAINTY_S = 0.3e-3, 0.2e-3
 """a micro-frame or more of USB and the host's scheduling, from a sample's end to its packet here, at the least"""
 SILENCE_NS = 1_000_000_000

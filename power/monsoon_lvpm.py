@@ -13,7 +13,7 @@ from power import monsoon_protocol as protocol
 from power.clock import ClockFit
 from power.count_clock import CountClock
 from power.errors import MonitorSilent, OutputTripped
-from power.monitor import Kind, MonitorSpec, Specimen
+from power.monitor import SHORTEST_WINDOW_SAMPLES, Kind, MonitorSpec, Specimen
 from power.monsoon_input import CHANNELS, MonsoonInput, channels, require_possible, total
 from power.monsoon_link import MonsoonLink, find
 from power.monsoon_ports import candidates
@@ -30,7 +30,6 @@ COARSE_STEP_A = 286e-6
 GAIN_LIMIT = 0.01
 """of power, relative; a common reading of the maker's accuracy, to be replaced by a calibration of the specimen"""
 OFFSET_LIMIT_A = 1e-3
-SHORTEST_WINDOW_SAMPLES = 25
 WIRE_LATENCY_S, WIRE_LATENCY_STANDARD_UNCERTAINTY_S = 0.5e-3, 0.3e-3
 """USB CDC: a frame of 1 ms and the host's scheduling, from a sample's end to its bytes at the reader, at the least"""
 SILENCE_NS = 1_000_000_000
