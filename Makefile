@@ -1,5 +1,5 @@
 # make demo   a whole energy experiment on the virtual bench
-# make test   every test but those that time packets on a real kernel: make test-kernel
+# make test   every test, on two workers: JOBS=4 make test
 # make bench  the figures, as a table and bench.json
 # make fuzz   every parser under coverage-guided fuzzing, 20 s each; FUZZ_SECONDS=600 make fuzz for longer
 # make firmware | flash PORT=/dev/ttyUSB0   the INA bridge's microcontroller
@@ -8,20 +8,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 RUN := runs
-KERNEL := tests/testbed/network/kernel
+JOBS ?= 2
 FUZZ_SECONDS ?= 20
 
-.PHONY: demo test test-kernel bench fuzz check lint types contracts lock clean firmware emulator flash
+.PHONY: demo test bench fuzz check lint types contracts lock clean firmware emulator flash
 
 demo: $(VENV)/.run
 	$(BIN)/testbed run examples/suites/autoscale-demo.yaml --bench examples/benches/virtual-jetson.yaml --out $(RUN)
 
 test: $(VENV)/.develop
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --ignore=$(KERNEL)
-
-# Packets timed on a real kernel, here or in User-Mode Linux: a machine that does anything else fails some of them.
-test-kernel: $(VENV)/.develop
-	$(BIN)/python -m pytest $(KERNEL)
+	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term:skip-covered
 
 bench: $(VENV)/.develop
 	$(BIN)/python -m bench

@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import json
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from testbed.cli import run_command_line
+from tests.testbed.network.kernel.programs import command_line, program
 from tests.testbed.network.kernel.wires import FAR_ADDRESSES, NEAR, PORT, Wire, kernel_state, one_way_s
 
 TO = f"{FAR_ADDRESSES[4]}:{PORT}"
@@ -38,9 +37,7 @@ def net_command(*arguments: str) -> Done:
 @contextmanager
 def applied(*arguments: str) -> Iterator[str]:
     """Holds a condition; yields what it says of it."""
-    command = [sys.executable, "-u", "-m", "testbed", "net", "apply", *SHAPE, *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
+    with program(command_line, "net", "apply", *SHAPE, *arguments) as process:
         try:
             said = process.stdout.readline()
             assert process.stdout.readline() == "held until Ctrl-C\n"
@@ -48,7 +45,8 @@ def applied(*arguments: str) -> Iterator[str]:
         finally:
             process.send_signal(signal.SIGINT)
             assert process.stdout.readline() == f"{NEAR} is given back\n"
-    assert process.returncode == 0
+        process.process.join()
+        assert process.process.exitcode == 0
 
 
 def test_a_condition_is_held_told_and_given_back_at_ctrl_c(a_wire: Wire) -> None:
@@ -86,11 +84,8 @@ def test_a_trace_is_played_logged_and_given_back(a_wire: Wire, tmp_path: Path) -
 
 def test_what_a_killed_program_left_is_given_back(a_wire: Wire) -> None:
     before = kernel_state()
-    command = [sys.executable, "-u", "-m", "testbed", "net", "apply", *SHAPE, "--rate", "1Mbit"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
+    with program(command_line, "net", "apply", *SHAPE, "--rate", "1Mbit") as process:
         process.stdout.readline()
-        process.kill()
     # Its guard does so by itself; once that has let go there is nothing to do.
     while "is in use by" in (said := net_command("restore").stdout):
         pass

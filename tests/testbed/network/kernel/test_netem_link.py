@@ -87,7 +87,7 @@ def test_each_way_is_as_fast_as_asked(
 @pytest.mark.parametrize("loss", [0.01, 0.1, 0.3])
 def test_as_many_packets_are_lost_each_way_as_asked(a_wire: Wire, shaped: NetemLink, loss: float) -> None:
     near, far = a_wire.sockets()
-    count = 2000
+    count = 1500
     with near, far:
         shaped.apply(Condition(None, inf, inf, 0.0, 0.0, loss), "cloud")
         for ends in ((near, far), (far, near)):
@@ -100,9 +100,9 @@ def test_losses_in_bursts_are_told_from_random_ones(a_wire: Wire, shaped: NetemL
     burst = BurstLoss(to_bad=0.04, to_good=0.2)
     with near, far:
         shaped.apply(Condition(None, inf, inf, 0.0, 0.0, 0.0, burst=burst), "cloud")
-        in_bursts = arrivals(near, far, 4000)
+        in_bursts = arrivals(near, far, 3000)
         shaped.apply(Condition(None, inf, inf, 0.0, 0.0, burst.mean), "cloud")
-        at_random = arrivals(near, far, 4000)
+        at_random = arrivals(near, far, 3000)
     assert 1 - fmean(in_bursts) == pytest.approx(burst.mean, rel=0.3)
     assert lost_after_loss(in_bursts) == pytest.approx(1 - burst.to_good, abs=0.1)
     assert lost_after_loss(at_random) == pytest.approx(burst.mean, abs=0.1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -10,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import inf
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +17,7 @@ from testbed.agent.shaping.filters import Address
 from testbed.errors import BenchError
 from testbed.network.conditions import Condition
 from testbed.network.netem import RATE_ONLY_LABEL, NetemLink
+from tests.testbed.network.kernel.programs import Program, hold, program
 from tests.testbed.network.kernel.wires import (
     FAR_ADDRESSES,
     NEAR,
@@ -28,18 +29,8 @@ from tests.testbed.network.kernel.wires import (
     run,
 )
 
+DEVICES = Path("/sys/class/net")
 WEAK = Condition(None, 1e6, 1e6, 0.02, 0.0, 0.0)
-HOLDER = f"""
-import sys
-from testbed.agent.shaping.filters import Address
-from testbed.network.conditions import Condition
-from testbed.network.netem import NetemLink
-paths = {{"cloud": [Address("{FAR_ADDRESSES[4]}", 8000)]}}
-with NetemLink.on_this_host("{NEAR}", paths, owner="bench 'first'") as shaped:
-    shaped.apply(Condition(None, 1e6, 1e6, 0.02, 0.0, 0.0), "cloud")
-    print("shaped", flush=True)
-    sys.stdin.read()
-"""
 
 
 def link(owner: str = "the tests", *, replace: bool = False, **paths: list[Address]) -> NetemLink:
@@ -57,17 +48,11 @@ def with_delay(delay_s: float) -> Condition:
 
 
 @contextmanager
-def holder() -> Iterator[subprocess.Popen[str]]:
-    """A process of its own that shapes until its stdin ends."""
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "shaped\n"
-            yield process
-        finally:
-            process.kill()
+def holder() -> Iterator[Program]:
+    """A process of its own that shapes until its input ends."""
+    with program(hold) as holding:
+        assert holding.stdout.readline() == "shaped\n"
+        yield holding
 
 
 def until(true: Callable[[], bool]) -> float:
@@ -75,7 +60,6 @@ def until(true: Callable[[], bool]) -> float:
     start_s = time.monotonic()
     while not true():
         assert time.monotonic() < start_s + 20
-        time.sleep(0.02)
     return time.monotonic() - start_s
 
 
@@ -105,15 +89,14 @@ def test_seen_from_the_endpoint_the_ways_are_the_same(a_wire: Wire) -> None:
 
 @pytest.mark.parametrize("way", ["end", "SIGTERM", "SIGKILL", "SIGSTOP"])
 def test_the_interface_is_given_back_however_the_controller_goes(a_wire: Wire, way: str) -> None:
-    before = kernel_state()
-    with holder() as process:
-        assert kernel_state() != before
+    before, devices = kernel_state(), set(DEVICES.iterdir())
+    with holder() as holding:
+        assert set(DEVICES.iterdir()) != devices
         if way == "end":
-            assert process.stdin is not None
-            process.stdin.close()
+            holding.end_input()
         else:
-            os.kill(process.pid, getattr(signal, way))
-        taken_s = until(lambda: kernel_state() == before)
+            holding.send_signal(getattr(signal, way))
+        taken_s = until(lambda: set(DEVICES.iterdir()) == devices and kernel_state() == before)
     assert taken_s < 3.0
 
 
@@ -130,10 +113,10 @@ def test_a_controller_whose_guard_is_gone_is_told(a_wire: Wire) -> None:
 @pytest.mark.parametrize("who", ["the next", "a sweep"])
 def test_what_controller_and_guard_both_left_is_cleaned_up(a_wire: Wire, who: str) -> None:
     before = kernel_state()
-    with holder() as process:
+    with holder() as holding:
         kill_the_guard()
-        process.kill()
-        process.wait()
+        holding.process.kill()
+        holding.process.join()
         assert kernel_state() != before
         if who == "a sweep":
             swept = run(sys.executable, "-m", "testbed.agent.guard", "sweep")
@@ -154,9 +137,9 @@ def until_raised(act: Callable[[], object]) -> None:
 
 
 def test_a_second_controller_is_refused_with_the_firsts_name(a_wire: Wire) -> None:
-    with holder() as process:
+    with holder() as holding:
         shaped = kernel_state()
-        with pytest.raises(BenchError, match=rf"{NEAR} is in use by bench 'first' on .* \(process {process.pid}\)"):
+        with pytest.raises(BenchError, match=rf"{NEAR} is in use by bench 'first' on .* \(process {holding.pid}\)"):
             link().__enter__()
         assert kernel_state() == shaped
 
@@ -189,7 +172,8 @@ def test_an_interface_that_is_not_there_is_named(a_wire: Wire) -> None:
 
 def test_without_the_right_it_says_which(a_wire: Wire) -> None:
     before = kernel_state()
-    command = ["setpriv", "--bounding-set", "-net_admin", sys.executable, "-c", HOLDER]
+    shape = f'from testbed.network.netem import NetemLink; NetemLink.on_this_host("{NEAR}", {{}}).__enter__()'
+    command = ["setpriv", "--bounding-set", "-net_admin", sys.executable, "-c", shape]
     refused = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     assert "BenchError: the link: shaping a link needs the right CAP_NET_ADMIN" in refused.stderr
     assert kernel_state() == before

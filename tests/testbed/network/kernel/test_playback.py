@@ -21,7 +21,7 @@ def show_s(changes: list[Change], arrived_ns: NDArray[np.int64]) -> NDArray[np.f
 
 
 @pytest.mark.parametrize(
-    ("hz", "length_s", "high_share", "low_slack_bps"), [(5, 6.0, 0.05, 0.5e6), (20, 4.0, 0.10, 1.5e6)]
+    ("hz", "length_s", "high_share", "low_slack_bps"), [(5, 4.0, 0.05, 0.5e6), (20, 2.5, 0.10, 1.5e6)]
 )
 def test_the_packets_follow_a_square_wave(
     a_wire: Wire, hz: float, length_s: float, high_share: float, low_slack_bps: float
@@ -37,8 +37,8 @@ def test_the_packets_follow_a_square_wave(
 
 def test_a_hundred_changes_a_second_leave_neither_gap_nor_spike(a_wire: Wire) -> None:
     high_bps, low_bps = 10e6, 8e6
-    changes, arrived_ns = follow(a_wire, stairs(0.01, [high_bps, low_bps]), 3.0)
-    assert len(changes) >= 295
+    changes, arrived_ns = follow(a_wire, stairs(0.01, [high_bps, low_bps]), 2.0)
+    assert len(changes) >= 195
     inside = arrived_ns[(arrived_ns > changes[0].applied.time_ns) & (arrived_ns < changes[-1].applied.time_ns)]
     gaps_s = np.diff(inside) * 1e-9
     assert np.percentile(gaps_s, 99) < 4 * FRAME_BITS / low_bps
