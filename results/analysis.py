@@ -1,7 +1,8 @@
 """What a run says about its policies: one row for each workload, environment and policy, and one over all of them.
 
-Warm-up, profile and reference trials count nowhere here. Refused trials are counted and otherwise left out; failed ones
-miss their QoS and lower no mean energy, since a vain attempt is not an inference. Energies weigh each trial alike.
+Warm-up, profile and reference trials count nowhere here. Refused and lost trials are counted and otherwise left out;
+failed ones miss their QoS and lower no mean energy, since a vain attempt is not an inference. Energies weigh each
+trial alike.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ Phase = Literal["all", "last half"]
 
 NEAR_OPT = 0.05
 """an action whose true mean energy is within this fraction of Opt's is as good as Opt's"""
+
+
+LEFT_OUT = ("refused", "lost")
+"""outcomes that say nothing of a decision"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,7 @@ class Quality:
     trials: int
     failed: int
     refused: int
+    lost: int
     explored: int
     qos_violations: float | None
     """of inferences; one without an answer misses its QoS"""
@@ -233,20 +239,21 @@ def _overall(policy: str, phase: Phase, cells: Sequence[Cell], means: Means) -> 
 
 
 def _quality(trials: Sequence[TrialRecord]) -> Quality:
-    done = [trial for trial in trials if trial.outcome != "refused"]
+    done = [trial for trial in trials if trial.outcome not in LEFT_OUT]
     judged = [trial for trial in done if trial.opt]
     outcomes = Counter(trial.outcome for trial in trials)
     return Quality(
         trials=len(trials),
         failed=outcomes["failed"],
         refused=outcomes["refused"],
+        lost=outcomes["lost"],
         explored=sum(trial.explored for trial in done),
         qos_violations=_violations(done),
         qos_violations_feasible=_violations([trial for trial in judged if trial.opt and trial.opt.feasible]),
         accuracy_misses=_fraction(done, lambda trial: not meets_accuracy(trial)),
         agreement=_fraction(judged, lambda trial: trial.opt is not None and trial.opt.action == trial.action),
         agreement_near=_fraction(judged, near_opt),
-        decisions=dict(Counter(f"{trial.action.target}/{trial.action.precision}" for trial in done)),
+        decisions=dict(Counter(f"{trial.action.target}/{trial.action.precision}" for trial in done if trial.action)),
         strayed=sum(bool(trial.condition.strayed) for trial in trials),
     )
 
@@ -267,7 +274,7 @@ def near_opt(trial: TrialRecord) -> bool:
 
 def gap_to_opt(trials: Iterable[TrialRecord]) -> float | None:
     """Of true means; below zero where energy was saved by missing a constraint that Opt kept."""
-    judged = [trial.opt for trial in trials if trial.opt and trial.outcome != "refused"]
+    judged = [trial.opt for trial in trials if trial.opt and trial.outcome not in LEFT_OUT]
     if not judged:
         return None
     return sum(opt.chosen_energy_j for opt in judged) / sum(opt.energy_j for opt in judged) - 1
@@ -275,7 +282,7 @@ def gap_to_opt(trials: Iterable[TrialRecord]) -> float | None:
 
 def regret_j(trials: Iterable[TrialRecord]) -> float | None:
     """What the choices cost beyond Opt's by their true means, all inferences together; None where it is not known."""
-    costs = [t.n * (t.opt.chosen_energy_j - t.opt.energy_j) for t in trials if t.opt and t.outcome != "refused"]
+    costs = [t.n * (t.opt.chosen_energy_j - t.opt.energy_j) for t in trials if t.opt and t.outcome not in LEFT_OUT]
     return sum(costs) if costs else None
 
 

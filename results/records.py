@@ -12,7 +12,7 @@ from typing import Literal, TypeVar
 from pydantic import ConfigDict, JsonValue, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 """version of the run folder's format; a folder of another version is refused, never guessed at"""
 
 VIRTUAL_LABEL = "virtual bench: simulated silicon, real protocol"
@@ -176,7 +176,9 @@ class TrialRecord:
     policy: str | None
     """None where the trial was bound to an action, as all but "trial" are"""
     state: Facts
-    action: ActionRecord
+    """empty where the trial was lost"""
+    action: ActionRecord | None
+    """None where the trial was lost and a policy was to decide: the board took its decision along"""
     explored: bool
     """the policy chose it to learn, not because it seemed best"""
     n: int
@@ -215,8 +217,9 @@ class TrialRecord:
     """the frequency read back, telemetry"""
     clock: ClockFit | None
     """the board's clock; None where board and controller share one"""
-    outcome: Literal["ok", "failed", "refused"]
-    """failed: the target gave no answer; refused: not run, or run and not to be trusted (`note` says why)"""
+    outcome: Literal["ok", "failed", "refused", "lost"]
+    """failed: the target gave no answer; refused: not run, or run and not to be trusted; lost: the board went away or
+    fell silent before it told what came of it (`note` says why)"""
     note: str
 
     def __post_init__(self) -> None:
@@ -226,6 +229,10 @@ class TrialRecord:
             raise ValueError(f"trial {self.index} has {len(self.latencies_s)} latencies for {self.n} inferences")
         if not 0 <= self.qos_met <= len(self.latencies_s):
             raise ValueError(f"trial {self.index}: {self.qos_met} of {len(self.latencies_s)} answers met QoS")
+        if self.outcome == "lost" and (self.energy or self.learnt or self.n):
+            raise ValueError(f"trial {self.index} was lost: nothing can be known of it")
+        if self.outcome != "lost" and self.action is None:
+            raise ValueError(f"trial {self.index} was made without an action")
 
 
 MarksMethod = Literal["line", "pulse", "clock"]

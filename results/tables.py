@@ -30,6 +30,7 @@ def _plain(row: Row) -> Facts:
         "trials": quality.trials,
         "failed": quality.failed,
         "refused": quality.refused,
+        "lost": quality.lost,
         "explored": quality.explored,
         **_interval("energy{}_j", row.energy_j),
         **_interval("efficiency{}", row.efficiency),

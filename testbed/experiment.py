@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from datetime import datetime, timezone
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
@@ -89,10 +90,14 @@ def _carry_out(
         )
         _rehearse(bench, suite, models, actions)
         with serving(bench, _served(models, actions), seed) as servers:
-            for name, endpoint in bench.endpoints.items():
-                if name in servers.urls:
-                    opened.agent.ask("endpoint", name=name, url=servers.urls[name], timeout_s=endpoint.timeout_s)
-            _bring_to_board(opened, suite, models, actions, seed, audience.step)
+
+            def furnish(on_step: Callable[[str], None]) -> None:
+                for name, endpoint in bench.endpoints.items():
+                    if name in servers.urls:
+                        opened.agent.ask("endpoint", name=name, url=servers.urls[name], timeout_s=endpoint.timeout_s)
+                _bring_to_board(opened, suite, models, actions, seed, on_step)
+
+            furnish(audience.step)
             with _metering(opened) as meter:
                 window_s = suite.window_s or 0.0
                 if meter is not None:
@@ -103,7 +108,10 @@ def _carry_out(
                 alignment = align(opened, meter, suite.guard_s) if meter else None
                 with open_store(opened) as store:
                     audience.run_begins(store, meter)
-                    Runner(opened, meter, alignment, servers, suite, actions, store, audience, window_s).run()
+                    refurnish = partial(furnish, _log.debug)
+                    Runner(
+                        opened, meter, alignment, servers, suite, actions, store, audience, window_s, refurnish
+                    ).run()
                     store.finish()
                     return store.path
 

@@ -49,6 +49,9 @@ class MarkerLine:
     def end(self) -> None:
         """Every trial brings its own edges."""
 
+    def forget(self) -> None:
+        self._anchors.clear()
+
     @property
     def note(self) -> str:
         if self._missed > BEARABLE_MISSES * self._trials:

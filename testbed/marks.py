@@ -64,6 +64,9 @@ class Alignment(Protocol):
     def end(self) -> None:
         """A block ends."""
 
+    def forget(self) -> None:
+        """The board's clock began anew: what tied it to the trace is void."""
+
     def place(self, trial: Mapping[str, Any]) -> Marks:
         """The marks of a trial, as the agent answered it."""
 
@@ -81,8 +84,12 @@ class BoardClock:
     def __init__(self, agent: RemoteAgent, now_ns: Callable[[], int]) -> None:
         self._agent = agent
         self._now_ns = now_ns
+        self.fit = self.begin_anew()
+
+    def begin_anew(self) -> ClockFit:
+        """Forget the round trips, as the board's clock is another one now, and make new ones."""
         self._trips = np.empty((0, 4), np.int64)
-        self.fit = self.update()
+        return self.update()
 
     def update(self) -> ClockFit:
         """Make a few round trips, and fit offset and drift to those of late."""
@@ -129,6 +136,9 @@ class HostClocks:
 
     def end(self) -> None:
         """Nothing is left open."""
+
+    def forget(self) -> None:
+        """It keeps nothing of its own."""
 
     def place(self, trial: Mapping[str, Any]) -> Marks:
         end_ns = int(self._board_clock.fit.to_controller(trial["end_ns"]))

@@ -12,10 +12,11 @@ from typing import Any
 
 from power import Corrected, PowerMonitor
 from testbed.agent.shaping.filters import Address
+from testbed.agent.shaping.survey import ShapingError
 from testbed.calibration import CalibrationRecord, Calibrations
 from testbed.config import Bench, Endpoint, NetemLinkSettings
 from testbed.config.plugins import MonitorSettings
-from testbed.errors import BenchError
+from testbed.errors import BenchError, TransientError
 from testbed.farend import FarEnd, start_far_end
 from testbed.marks import BoardClock
 from testbed.network.conditions import Link
@@ -39,6 +40,24 @@ class OpenBench:
     calibrations: Calibrations | None
     """of the monitor, by which its readings are corrected once it is open"""
     now_ns: Callable[[], int]
+    shaping: BoardShaping | None
+    """of the board's own interface, by its agent"""
+
+    def start_again(self) -> None:
+        """Start the agent anew after it was lost, and take up what the bench has on the board; nothing else is there.
+
+        Raises a TestbedError where the board is not ready for it, or another board answers.
+        """
+        self.agent.start_again()
+        serial = self.agent.ask("identify")["serial"]
+        if serial != self.identity["serial"]:
+            raise BenchError(f"another board answers now: serial '{serial}', not '{self.identity['serial']}'")
+        self.board_clock.begin_anew()
+        if self.shaping is not None:
+            try:
+                self.shaping.begin()
+            except ShapingError as error:
+                raise TransientError(f"the link: {error}") from None
 
     @property
     def board_name(self) -> str:
@@ -66,7 +85,8 @@ def open_bench(bench: Bench, seed: int, pinned: Sequence[CalibrationRecord] | No
             RemoteAgent(board.agent, board.opener, board.packages, board.agent_config(supply, seed))
         )
         identity, board_clock = agent.ask("identify"), BoardClock(agent, time.monotonic_ns)
-        link = _link(bench, agent, board_clock)
+        shaping = _shaping(bench, agent, board_clock)
+        link = _link(bench, agent, shaping)
         calibrations = Calibrations(bench.monitor, pinned) if bench.monitor else None
         yield OpenBench(
             bench=bench,
@@ -77,23 +97,32 @@ def open_bench(bench: Bench, seed: int, pinned: Sequence[CalibrationRecord] | No
             monitor=Corrected(_monitor(bench, supply, seed, stack), calibrations) if calibrations else None,
             calibrations=calibrations,
             now_ns=time.monotonic_ns,
+            shaping=shaping,
         )
 
 
-def _link(bench: Bench, agent: RemoteAgent, board_clock: BoardClock) -> Link | None:
+def _shaping(bench: Bench, agent: RemoteAgent, board_clock: BoardClock) -> BoardShaping | None:
+    settings = bench.link
+    if not isinstance(settings, NetemLinkSettings) or settings.at != "board":
+        return None
+    owner = f"bench '{bench.name}'"
+    return BoardShaping(agent, board_clock, settings.interface, _paths(bench), owner=owner, replace=settings.replace)
+
+
+def _link(bench: Bench, agent: RemoteAgent, shaping: BoardShaping | None) -> Link | None:
     settings = bench.link
     if settings is None:
         return None
     if not isinstance(settings, NetemLinkSettings):
         return VirtualLink(agent, time.monotonic_ns)
-    paths: dict[str, list[Address]] = {
-        name: addresses(endpoint.url) for name, endpoint in bench.endpoints.items() if endpoint.url is not None
-    }
-    owner, replace = f"bench '{bench.name}'", settings.replace
-    if settings.at == "board":
-        shaping = BoardShaping(agent, board_clock, settings.interface, paths, owner=owner, replace=replace)
+    paths = _paths(bench)
+    if shaping is not None:
         return NetemLink(shaping, paths)
-    return NetemLink.on_this_host(settings.interface, paths, owner=owner, replace=replace)
+    return NetemLink.on_this_host(settings.interface, paths, owner=f"bench '{bench.name}'", replace=settings.replace)
+
+
+def _paths(bench: Bench) -> dict[str, list[Address]]:
+    return {name: addresses(endpoint.url) for name, endpoint in bench.endpoints.items() if endpoint.url is not None}
 
 
 @contextmanager

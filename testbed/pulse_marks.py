@@ -71,6 +71,9 @@ class SyncPulse:
     def end(self) -> None:
         self._play()
 
+    def forget(self) -> None:
+        self._anchors.clear()
+
     @property
     def note(self) -> str:
         if self._lost:

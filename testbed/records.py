@@ -1,15 +1,20 @@
-"""What the rooms say of a trial, as the run store keeps it."""
+"""What the rooms say of a trial, as the run store keeps it, and what is read out of it again."""
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping
+from dataclasses import asdict, replace
 from typing import Any
 
 from power import ClockFit, Energy
-from results import ActionRecord, CalibrationFacts, EnergyRecord, MarksRecord, OptRecord
+from results import ActionRecord, CalibrationFacts, ConditionRecord, EnergyRecord, MarksRecord, OptRecord, TrialRecord
 from results import ClockFit as ClockRecord
+from scheduler.contract import Action
 from testbed.calibration import CalibrationRecord
+from testbed.config import Workload
 from testbed.marks import Alignment
+from testbed.plan import PlannedTrial
 
 
 def energy_record(energy: Energy, n: int, *, frames: bool) -> EnergyRecord:
@@ -68,3 +73,91 @@ def opt_record(opt: Mapping[str, Any] | None) -> OptRecord | None:
 def calibration_facts(record: CalibrationRecord) -> CalibrationFacts:
     """What is cited wherever readings were corrected by it."""
     return CalibrationFacts(says=str(record), record=record.model_dump(mode="json"))
+
+
+def lost_record(
+    planned: PlannedTrial,
+    workload: Workload,
+    action: Action | None,
+    condition: ConditionRecord,
+    lost_ns: tuple[int, int],
+    note: str,
+) -> TrialRecord:
+    """Of a trial whose answer never came; nothing is claimed of it. `lost_ns`: when it was asked for, and given up."""
+    return TrialRecord(
+        index=planned.index,
+        block=planned.block,
+        kind=planned.kind,
+        workload=planned.workload,
+        environment=planned.environment,
+        policy=planned.policy,
+        state={},
+        action=ActionRecord(**asdict(action)) if action else None,
+        explored=False,
+        n=0,
+        latencies_s=(),
+        transmit_s=0.0,
+        receive_s=0.0,
+        qos_s=workload.qos_s,
+        qos_met=0,
+        accuracy=None,
+        accuracy_target=workload.accuracy_target,
+        start_ns=lost_ns[0],
+        end_ns=lost_ns[1],
+        energy=None,
+        estimated_energy_j=None,
+        learnt=None,
+        reward=None,
+        opt=None,
+        truth_energy_j=None,
+        radio_penalty_j=None,
+        condition=condition,
+        observed={},
+        clock=None,
+        outcome="lost",
+        note=note,
+    )
+
+
+def with_remark(trial: TrialRecord, remark: str) -> TrialRecord:
+    """The record with a remark before its own note."""
+    return replace(trial, note="; ".join(filter(None, (remark, trial.note))))
+
+
+def profile_record(trial: TrialRecord) -> dict[str, Any]:
+    """A metered trial, as policies and the on-board estimator learn from it."""
+    assert trial.energy is not None
+    return {
+        "workload": trial.workload,
+        "state": trial.state,
+        "action": _action(trial),
+        "latency_s": statistics.fmean(trial.latencies_s),
+        "transmit_s": trial.transmit_s / trial.n,
+        "receive_s": trial.receive_s / trial.n,
+        "energy_j": trial.energy.energy_j,
+    }
+
+
+def decision_record(trial: TrialRecord) -> dict[str, Any]:
+    """A decision and what its policy was told of it, as the policy is led through it again."""
+    assert trial.learnt is not None
+    return {
+        "workload": trial.workload,
+        "state": trial.state,
+        "action": _action(trial),
+        "outcome": {
+            "latency_s": trial.learnt.latency_s,
+            "energy_j": trial.learnt.energy_j,
+            "accuracy": trial.learnt.accuracy,
+            "failed": trial.learnt.failed,
+        },
+    }
+
+
+def _action(trial: TrialRecord) -> dict[str, Any]:
+    assert trial.action is not None
+    return {
+        "target": trial.action.target,
+        "precision": trial.action.precision,
+        "frequency_hz": trial.action.frequency_hz,
+    }

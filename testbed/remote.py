@@ -14,12 +14,12 @@ from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-from urllib.parse import urlsplit
 
 import execnet
 
 from testbed.config.plugins import Agent as AgentSettings
 from testbed.errors import BenchError, TransientError
+from testbed.ssh import host_arguments, run_there, unreachable
 
 _log = logging.getLogger(__name__)
 
@@ -34,16 +34,29 @@ with tempfile.TemporaryDirectory(prefix="testbed-agent-") as folder:
     with open(archive, "wb") as file:
         file.write(channel.receive())
     sys.path.insert(0, archive)
-    from testbed.agent.main import serve
-    serve(channel)
+    from testbed.agent import main
+    if main.__file__.startswith(archive):
+        main.serve(channel)
+    else:
+        channel.send(("error", "OtherVersion", main.__file__))
 """
 _START_TIMEOUT_S = 60.0
+_REPLY_TIMEOUT_S = 60.0
+_REACH_TIMEOUT_S = 30.0
+"""of the way to the board alone, before the agent is sent there again"""
 _CLOSE_TIMEOUT_S = 5.0
+_LOST_TIMEOUT_S = 0.1
+"""for the connection of an agent that was lost, which has nothing more to say"""
 _CURE = "look at the board and the way to it, then resume the run"
 
 
 class BoardLost(TransientError):
     """The agent went away or stopped answering."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}; {_CURE}")
+        self.what = what
+        """without the cure"""
 
 
 class RequestFailed(TransientError):
@@ -67,35 +80,60 @@ class RemoteAgent:
         self.hello: dict[str, Any] = {}
 
     def __enter__(self) -> RemoteAgent:
+        self._start()
+        return self
+
+    def start_again(self) -> None:
+        """Start it anew after it was lost; the one before is ended, should it have outlived the connection.
+
+        Raises BenchError or a TransientError where the board is not ready for it, or not yet.
+        """
+        self._close(_LOST_TIMEOUT_S)
+        if self._settings.via != "local":
+            run_there(self._settings, ["true"], _REACH_TIMEOUT_S)
+        self._start()
+
+    def _start(self) -> None:
         spec = _gateway_spec(self._settings)
         self._group = execnet.Group()
         try:
             gateway = self._group.makegateway(spec)
             self._channel = gateway.remote_exec(_BOOTSTRAP)
-            self._channel.send(_archive(self._packages))
-            self._channel.send((self._opener, self._config))
-            self.hello = self._reply("start", _START_TIMEOUT_S)
+            self._channel.send(archive(self._packages))
+            self._channel.send((self._opener, self._config, self.hello.get("process")))
+            self.hello = self._reply("start", min(_START_TIMEOUT_S, self._settings.answer_s))
         except (execnet.HostNotFound, OSError) as error:
             self._close()
             raise BenchError(_unreachable(self._settings, error)) from None
         except RequestFailed as error:
             self._close()
+            if error.kind == "OtherVersion":
+                raise BenchError(_other_version(self._settings, str(error))) from None
             raise BenchError(f"the board cannot be opened: {error}") from None
         except BaseException:
             self._close()
             raise
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._close()
 
-    def _close(self) -> None:
-        self._group.terminate(timeout=_CLOSE_TIMEOUT_S)
+    def _close(self, timeout_s: float = _CLOSE_TIMEOUT_S) -> None:
+        self._group.terminate(timeout=timeout_s)
 
-    def ask(self, method: str, patience_s: float = 60.0, **arguments: object) -> Any:
-        """Have the agent run a method. Raises RequestFailed, or BoardLost when no answer comes in time."""
+    @property
+    def answer_s(self) -> float:
+        """How long the bench lets the board take for a trial."""
+        return self._settings.answer_s
+
+    def ask(self, method: str, patience_s: float | None = None, **arguments: object) -> Any:
+        """Have the agent run a method. Raises RequestFailed, or BoardLost when no answer comes in time.
+
+        `patience_s` is for what may take long; None: a minute, or what the bench allows where that is less.
+        """
+        if patience_s is None:
+            patience_s = min(_REPLY_TIMEOUT_S, self.answer_s)
         try:
             self._channel.send((method, arguments))
         except OSError as error:
@@ -106,9 +144,9 @@ class RemoteAgent:
         try:
             status, *rest = self._channel.receive(timeout_s)
         except self._channel.TimeoutError:
-            raise BoardLost(f"the board did not answer '{method}' within {timeout_s:g} s; {_CURE}") from None
+            raise BoardLost(f"the board did not answer '{method}' within {timeout_s:g} s") from None
         except EOFError:
-            raise BoardLost(f"the board's agent ended during '{method}'; {_CURE}") from None
+            raise BoardLost(f"the board's agent ended during '{method}'") from None
         except self._channel.RemoteError as error:
             lines = str(error).strip().splitlines()
             raise BenchError(f"the board's agent failed to start: {lines[-1] if lines else error}") from None
@@ -121,21 +159,25 @@ def _unreachable(settings: AgentSettings, error: Exception) -> str:
     if settings.via == "local":
         return f"the board's agent cannot be started with {settings.python or 'this Python'}: {error}"
     # Whichever end of the broken pipe noticed first says nothing of use; ssh itself has told why.
-    return f"{settings.via} cannot be reached by ssh without a password: try `ssh` by hand, set up a key"
+    return unreachable(settings)
+
+
+def _other_version(settings: AgentSettings, where: str) -> str:
+    python = settings.python or "its Python"
+    return (
+        f"{python} on the board ({settings.via}) has loaded another version of the agent, {where}, before the one that "
+        "was sent: take that package away there, or name another interpreter under board.agent.python"
+    )
 
 
 def _gateway_spec(settings: AgentSettings) -> str:
     if settings.via == "local":
         return f"popen//python={settings.python}" if settings.python else "popen"
-    place = urlsplit(settings.via)
-    # BatchMode: a password prompt would hang a run nobody watches.
-    options = "-o BatchMode=yes -o ConnectTimeout=10" + (f" -p {place.port}" if place.port else "")
-    host = f"{place.username}@{place.hostname}" if place.username else place.hostname
     config = f"//ssh_config={settings.ssh_config}" if settings.ssh_config else ""
-    return f"ssh={options} {host}//python={settings.python or 'python3'}{config}"
+    return f"ssh={' '.join(host_arguments(settings))}//python={settings.python or 'python3'}{config}"
 
 
-def _archive(packages: Sequence[str]) -> bytes:
+def archive(packages: Sequence[str]) -> bytes:
     """The packages' sources, with the `__init__.py` of every parent, as a zip archive that Python imports from."""
     sources: dict[str, Path] = {}
     for package in packages:
@@ -147,7 +189,8 @@ def _archive(packages: Sequence[str]) -> bytes:
         for source in sorted(root.rglob("*.py")):
             sources["/".join([*parts, *source.relative_to(root).parts])] = source
     content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as file:
         for name, source in sources.items():
-            archive.write(source, name)
+            # No dates: the same sources are the same archive.
+            file.writestr(zipfile.ZipInfo(name), source.read_bytes(), zipfile.ZIP_DEFLATED)
     return content.getvalue()

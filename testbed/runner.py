@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Protocol
 
@@ -21,17 +21,29 @@ from scheduler import policies
 from scheduler.contract import Action
 from testbed.config import Suite
 from testbed.errors import BenchError
+from testbed.lifeline import Lifeline
 from testbed.marks import Alignment, Marks
 from testbed.meter import Meter
 from testbed.opening import OpenBench, Servers
 from testbed.plan import PlannedTrial
-from testbed.records import clock_record, energy_record, opt_record
+from testbed.records import (
+    clock_record,
+    decision_record,
+    energy_record,
+    lost_record,
+    opt_record,
+    profile_record,
+    with_remark,
+)
+from testbed.remote import BoardLost
 from testbed.surroundings import Blocks, Surroundings
 
 _log = logging.getLogger(__name__)
 
 ATTEMPTS = 4
 """how often a trial is made before a monitor that fails it stops the run"""
+MOST_LOSSES = 3
+"""of the board, with no trial made between them: one more stops the run"""
 
 
 class Watcher(Protocol):
@@ -56,8 +68,12 @@ class Runner:
         store: RunStore,
         watcher: Watcher,
         window_s: float,
+        furnish: Callable[[], None],
     ) -> None:
-        """`window_s` is the least length of a trial; `alignment` comes with a meter."""
+        """`window_s` is the least length of a trial; `alignment` comes with a meter.
+
+        `furnish` brings endpoints, models and sessions to an agent that was started again.
+        """
         self._bench = bench
         self._agent = bench.agent
         self._meter = meter
@@ -71,6 +87,11 @@ class Runner:
         self._watcher = watcher
         self._surroundings = Surroundings(bench.agent, bench.link, bench.bench.link, servers.urls)
         self._blocks = Blocks(bench, self._surroundings, meter, alignment, store)
+        self._lifeline = Lifeline(bench.bench, bench.start_again)
+        self._furnish = furnish
+        self._policies_ready = False
+        self._losses = 0
+        """of the board, since a trial was made"""
         self._window = {"shortest_s": window_s, "guard_s": suite.guard_s if meter else 0.0}
 
     def run(self) -> None:
@@ -79,18 +100,73 @@ class Runner:
         Raises BenchError or TransientError when the run must stop; what was recorded stays, and can be resumed.
         """
         plan = [PlannedTrial.from_dict(entry) for entry in self._store.plan]
-        left = plan[len(self._store.trials) :]
-        policies_ready = False
-        for planned in left:
-            if planned.policy is not None and not policies_ready:
-                self._prepare_policies()
-                policies_ready = True
+        for planned in plan[len(self._store.trials) :]:
             self._watcher.trial_begins(planned)
-            self._blocks.follow(planned)
-            record = self._trial(planned)
+            record = self._whatever_happens(planned)
             self._store.append(record, self._meter.take_samples() if self._meter else None)
             self._watcher.trial_done(record)
-        self._blocks.end()
+        try:
+            self._blocks.end()
+        except BoardLost as loss:
+            _log.warning("the last block has no end on record: %s", loss.what)
+
+    def _whatever_happens(self, planned: PlannedTrial) -> TrialRecord:
+        """One trial; that it is lost, where the board is lost in its midst. Raises BenchError where it stays away."""
+        made_ns: tuple[int, int] | None = None
+        told = ""
+        loss: BoardLost | None = None
+        while True:
+            begun_ns = None
+            try:
+                if loss is not None:
+                    told = f"{told or loss.what}; {self._revive(loss)}"
+                if made_ns is not None:
+                    return self._lost(planned, made_ns, told)
+                self._make_ready(planned)
+                begun_ns = self._bench.now_ns()
+                record = self._trial(planned)
+            except BoardLost as another:
+                loss = another
+                self._losses += 1
+                if begun_ns is not None:
+                    made_ns, told = (begun_ns, self._bench.now_ns()), loss.what
+                if self._losses > MOST_LOSSES:
+                    what = f"the board was lost {self._losses} times and made no trial between"
+                    raise BenchError(f"{what}: {loss}") from None
+            else:
+                self._losses = 0
+                return with_remark(record, f"before it: {told}") if told else record
+
+    def _make_ready(self, planned: PlannedTrial) -> None:
+        if planned.policy is not None and not self._policies_ready:
+            self._prepare_policies()
+            self._policies_ready = True
+        self._blocks.follow(planned)
+
+    def _revive(self, loss: BoardLost) -> str:
+        """Have the board back with all that the run needs on it, its clock mapped anew; returns how it came back."""
+        how = self._lifeline.bring_back(loss)
+        self._policies_ready = False
+        self._blocks.broke_off()
+        self._furnish()
+        if self._meter is not None and self._alignment is not None:
+            self._alignment.forget()
+            try:
+                self._meter.settle(self._bench.now_ns())
+            except power.TransientError as trouble:  # one that is read through the board was lost with it
+                self._meter.recover(trouble)
+        _log.warning("the board is %s", how)
+        return how
+
+    def _lost(self, planned: PlannedTrial, made_ns: tuple[int, int], note: str) -> TrialRecord:
+        return lost_record(
+            planned,
+            self._workloads[planned.workload],
+            None if planned.action is None else self._actions[planned.action],
+            self._surroundings.condition,
+            made_ns,
+            note,
+        )
 
     def _trial(self, planned: PlannedTrial) -> TrialRecord:
         """One trial, made again with the same decision when the meter failed it; its note then says so."""
@@ -98,7 +174,7 @@ class Runner:
         for attempt in range(1, ATTEMPTS + 1):
             answer = self._agent.ask(
                 "trial",
-                patience_s=600.0,
+                patience_s=self._agent.answer_s,
                 workload=planned.workload,
                 who=self._who(planned, again=attempt > 1),
                 window=self._window,
@@ -204,7 +280,7 @@ class Runner:
     def _prepare_policies(self) -> None:
         """Calibrate the on-board estimator on the profile, build the policies, bring them to where the store is."""
         profile = [trial for trial in self._store.trials if trial.kind == "profile" and trial.outcome == "ok"]
-        records = [_profile_record(trial) for trial in profile if trial.energy is not None]
+        records = [profile_record(trial) for trial in profile if trial.energy is not None]
         if records:
             baselines = [
                 t.energy.baseline_power_w for t in profile if t.energy and t.energy.baseline_power_w is not None
@@ -220,41 +296,5 @@ class Runner:
             )
             if use.name in policies.CLAIRVOYANT:
                 continue
-            if decisions := [_decision(t) for t in self._store.trials if t.policy == use.name]:
+            if decisions := [decision_record(t) for t in self._store.trials if t.policy == use.name and t.learnt]:
                 self._agent.ask("replay", name=use.name, decisions=decisions)
-
-
-def _profile_record(trial: TrialRecord) -> dict[str, Any]:
-    assert trial.energy is not None
-    return {
-        "workload": trial.workload,
-        "state": trial.state,
-        "action": _action(trial),
-        "latency_s": statistics.fmean(trial.latencies_s),
-        "transmit_s": trial.transmit_s / trial.n,
-        "receive_s": trial.receive_s / trial.n,
-        "energy_j": trial.energy.energy_j,
-    }
-
-
-def _decision(trial: TrialRecord) -> dict[str, Any]:
-    assert trial.learnt is not None
-    return {
-        "workload": trial.workload,
-        "state": trial.state,
-        "action": _action(trial),
-        "outcome": {
-            "latency_s": trial.learnt.latency_s,
-            "energy_j": trial.learnt.energy_j,
-            "accuracy": trial.learnt.accuracy,
-            "failed": trial.learnt.failed,
-        },
-    }
-
-
-def _action(trial: TrialRecord) -> dict[str, Any]:
-    return {
-        "target": trial.action.target,
-        "precision": trial.action.precision,
-        "frequency_hz": trial.action.frequency_hz,
-    }

@@ -138,6 +138,10 @@ class Blocks:
                 self._alignment.begin()
             self._record(planned, "begin")
 
+    def broke_off(self) -> None:
+        """The board was lost: the next trial begins its block anew, and what was in force is imposed again."""
+        self._latest = None
+
     def end(self) -> None:
         """The block of the trial followed last is over; does nothing before the first."""
         if self._latest is None or self._alignment is None:

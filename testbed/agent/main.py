@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from testbed.agent import predecessor
 from testbed.agent.agent import Agent
 from testbed.agent.store import ModelStore, default_folder
 
@@ -28,7 +29,7 @@ class Channel(Protocol):
 
 
 def serve(channel: Channel) -> None:
-    """Open the board the first request names, then obey until the channel closes.
+    """Open the board the first request names, ending the agent before, then obey until the channel closes.
 
     A request is `(method, arguments)`; a reply `("ok", value)` or `("error", kind, message)`, where kind is the
     exception's class name. The board is restored on every way out.
@@ -36,7 +37,9 @@ def serve(channel: Channel) -> None:
     requests = iter(channel)
     with ExitStack() as stack:
         try:
-            opener, config = next(requests)
+            opener, config, before = next(requests)
+            if before is not None:
+                predecessor.end(before)
             module, _, function = opener.partition(":")
             board = stack.enter_context(getattr(importlib.import_module(module), function)(config))
             agent = Agent(board, ModelStore(default_folder()))
@@ -46,7 +49,8 @@ def serve(channel: Channel) -> None:
         except Exception as error:  # noqa: BLE001 - every failure to open goes to the controller, which tells the person
             channel.send(_failure(error))
             return
-        channel.send(("ok", {"python": platform.python_version(), "numpy": np.__version__, "host": platform.node()}))
+        hello = {"python": platform.python_version(), "numpy": np.__version__, "host": platform.node()}
+        channel.send(("ok", {**hello, "process": predecessor.whoami()}))
         methods: dict[str, Callable[..., Any]] = {
             name: getattr(agent, name) for name in dir(agent) if not name.startswith("_")
         }

@@ -32,7 +32,7 @@ def read(folder: Path, workloads: Sequence[ArenaWorkload]) -> Records:
         if reason := _unusable(record):
             dropped[reason] += 1
             continue
-        if record.accuracy is not None:
+        if record.accuracy is not None and record.action is not None:
             accuracy.setdefault(record.workload, {})[record.action.precision] = record.accuracy
         trials += _trials(record)
     if not trials:
@@ -50,8 +50,8 @@ def read(folder: Path, workloads: Sequence[ArenaWorkload]) -> Records:
 
 
 def _unusable(record: TrialRecord) -> str | None:
-    if record.outcome == "refused":
-        return "refused"
+    if record.outcome in ("refused", "lost"):
+        return record.outcome
     energy_j = _energy_j(record)
     if energy_j is None:
         return "energy neither metered nor estimated"
@@ -67,6 +67,7 @@ def _energy_j(record: TrialRecord) -> float | None:
 def _trials(record: TrialRecord) -> list[Trial]:
     """One for each inference; they share the trial's mean energy and time on the air."""
     state = {name: float(str(value)) for name, value in record.state.items()}
+    assert record.action is not None
     action = Action(record.action.target, record.action.precision, record.action.frequency_hz)
     energy_j = _energy_j(record)
     assert energy_j is not None

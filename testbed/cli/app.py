@@ -126,7 +126,8 @@ def show(run: RunFolder, as_json: AsJson = False) -> None:
     if as_json:
         header, rows = read.header, summary(read)
         progress = {"trials": len(read.trials), "planned": len(read.plan), "complete": read.complete}
-        _print_json({"provenance": header.provenance, "labels": list(header.labels), **progress, "rows": rows})
+        lost = [{"trial": trial.index, "note": trial.note} for trial in read.trials if trial.outcome == "lost"]
+        _print_json({"provenance": header.provenance, "labels": list(header.labels), **progress, "lost": lost, "rows": rows})
     else:
         _show(read)
 
@@ -134,6 +135,9 @@ def show(run: RunFolder, as_json: AsJson = False) -> None:
 def _show(run: Run) -> None:
     if not run.complete:
         _screen.print(f"{len(run.trials)} of {len(run.plan)} trials; the run is not complete", style="yellow")
+    for trial in run.trials:
+        if trial.outcome == "lost":
+            _screen.print(f"trial {trial.index} was lost: {trial.note}", style="yellow", markup=False, soft_wrap=True)
     _screen.print(summary_table(summary(run), run.header.caution, _screen.width))
 
 

@@ -19,6 +19,15 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class _Loader(yaml.SafeLoader):
+    """As YAML 1.2 has it, only true and false are truth values: `on` and `off` are words, and may be keys."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - the base class declares it an instance's
+        first: [(tag, pattern) for tag, pattern in found if first in "tTfF" or tag != "tag:yaml.org,2002:bool"]
+        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
 M = TypeVar("M", bound=BaseModel)
 _Location = tuple[int | str, ...]
 
@@ -32,8 +41,8 @@ def load(path: Path, schema: type[M]) -> M:
     except UnicodeDecodeError:
         raise BenchError(f"{path}: is not a text file in UTF-8") from None
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
+        root = yaml.compose(text, Loader=_Loader)
+        data = yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = f":{mark.line + 1}" if mark else ""

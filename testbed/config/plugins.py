@@ -16,7 +16,8 @@ from pydantic import Field
 
 from power import PowerMonitor
 from testbed.config.loader import Strict
-from testbed.config.quantities import Volts
+from testbed.config.power_switch import PowerSwitchSettings
+from testbed.config.quantities import Seconds, Volts
 from testbed.errors import BenchError
 
 
@@ -64,6 +65,10 @@ class Agent(Strict):
     """another configuration file for ssh than the person's own"""
     python: str | None = None
     """the board's Python; the controller's own where the agent is local, else python3"""
+    reconnect_s: Seconds = Field(default=120.0, ge=0, le=86400)
+    """how long a board that was lost is waited for, as it may be restarting; 0: the run stops at once"""
+    answer_s: Seconds = Field(default=600.0, gt=0, le=86400)
+    """a board that answers a trial no sooner is held to hang"""
 
 
 class BoardSettings(Strict):
@@ -73,6 +78,8 @@ class BoardSettings(Strict):
     agent: Agent = Agent()
     supply_voltage_v: Volts = Field(gt=0, le=1000)
     """voltage at the board's input"""
+    power: PowerSwitchSettings | None = None
+    """what cuts the board's supply; absent: it is never cut"""
 
     @property
     @abstractmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
@@ -10,7 +11,7 @@ from testbed.agent.shaping.filters import Address
 from testbed.agent.shaping.shape import Shape
 from testbed.agent.shaping.survey import ShapingError
 from testbed.marks import BoardClock
-from testbed.remote import RemoteAgent, RequestFailed
+from testbed.remote import BoardLost, RemoteAgent, RequestFailed
 
 
 class BoardShaping:
@@ -46,14 +47,19 @@ class BoardShaping:
         """Raises ShapingError where that fails."""
         self._ask("shape_restore")
 
-    def __enter__(self) -> BoardShaping:
+    def begin(self) -> None:
+        """Take charge of the interface; again, where the agent is another one. Raises ShapingError."""
         self.netem = self._ask("shape_begin", **self._begin)["netem"]
+
+    def __enter__(self) -> BoardShaping:
+        self.begin()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._ask("shape_end")
+        with suppress(BoardLost):  # the guard on the board has given it back
+            self._ask("shape_end")
 
     def _ask(self, method: str, **arguments: Any) -> Any:
         try:
