@@ -101,7 +101,7 @@ class RemoteAgent:
             self._channel = gateway.remote_exec(_BOOTSTRAP)
             self._channel.send(archive(self._packages))
             self._channel.send((self._opener, self._config, self.hello.get("process")))
-            self.hello = self._reply("start", min(_START_TIMEOUT_S, self._settings.answer_s))
+            self.hello = self._reply("start", _START_TIMEOUT_S)
         except (execnet.HostNotFound, OSError) as error:
             self._close()
             raise BenchError(_unreachable(self._settings, error)) from None

@@ -127,7 +127,9 @@ def show(run: RunFolder, as_json: AsJson = False) -> None:
         header, rows = read.header, summary(read)
         progress = {"trials": len(read.trials), "planned": len(read.plan), "complete": read.complete}
         lost = [{"trial": trial.index, "note": trial.note} for trial in read.trials if trial.outcome == "lost"]
-        _print_json({"provenance": header.provenance, "labels": list(header.labels), **progress, "lost": lost, "rows": rows})
+        _print_json(
+            {"provenance": header.provenance, "labels": list(header.labels), **progress, "lost": lost, "rows": rows}
+        )
     else:
         _show(read)
 

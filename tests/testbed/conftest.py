@@ -6,11 +6,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from testbed.config.plugins import Agent
+
+BOARD_FOLDERS = ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME")
 
 
 @pytest.fixture
@@ -21,6 +24,7 @@ def ssh(tmp_path: Path) -> Iterator[Agent]:
         pytest.skip("needs the packages openssh-server and openssh-client")
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)
+    (tmp_path / "board" / "HOME").mkdir(parents=True)
     for key in ("host", "user"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / key)], check=True)
     with socket.socket() as free:
@@ -31,6 +35,8 @@ def ssh(tmp_path: Path) -> Iterator[Agent]:
         "HostKey": tmp_path / "host",
         "ListenAddress": f"127.0.0.1:{port}",
         "PidFile": "none",
+        # What a board keeps for its user is kept here; and by it what runs on the "board" is told from all else.
+        "SetEnv": " ".join(f"{name}={tmp_path / 'board' / name}" for name in BOARD_FOLDERS),
         "StrictModes": "no",
         "UsePAM": "no",
     }
@@ -51,3 +57,59 @@ def ssh(tmp_path: Path) -> Iterator[Agent]:
                 break
         yield Agent(via=f"ssh://127.0.0.1:{port}", python=sys.executable, ssh_config=tmp_path / "ssh_config")
         process.kill()
+
+
+@dataclass
+class Way:
+    """The way to the board: what befalls it, and what was done with it."""
+
+    folder: Path
+    """first on PATH; see `bad_way`"""
+
+    def refuse(self, times: int) -> None:
+        """Refuse so many calls of ssh from now on."""
+        (self.folder / "refusals").write_text(str(times))
+
+    def cut_at(self, trial: int) -> None:
+        """Cut the connection opened next when its n-th trial is asked for."""
+        (self.folder / "cut").write_text(str(trial))
+
+    def cut_at_every_trial(self) -> None:
+        """Cut each connection from the next one on when its first trial is asked for."""
+        self.cut_at(1)
+        (self.folder / "always").touch()
+
+    def calls(self, program: str = "calls") -> list[str]:
+        """The arguments of each call of ssh, or of another program of this folder that notes them."""
+        path = self.folder / program
+        return path.read_text().splitlines() if path.exists() else []
+
+    def program(self, name: str, script: str) -> None:
+        """Put a program on PATH, which may note its calls in `$CALLS`."""
+        places = f"CALLS={self.folder / name}.calls\nFOLDER={self.folder}"
+        (self.folder / name).write_text(f"#!/bin/sh\n{places}\n{script}\n")
+        (self.folder / name).chmod(0o755)
+
+
+@pytest.fixture
+def way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Way:
+    """A folder of programs first on PATH, with an ssh that can be made to fail."""
+    found = Way(tmp_path / "bin")
+    found.folder.mkdir()
+    bad = Path(__file__).with_name("bad_way.py")
+    found.program("ssh", f'exec {sys.executable} -E -S {bad} "$FOLDER" {shutil.which("ssh")} "$@"')
+    monkeypatch.setenv("PATH", f"{found.folder}{os.pathsep}{os.environ['PATH']}")
+    return found
+
+
+def board_agents(tmp_path: Path) -> list[int]:
+    """The processes of agents behind the test's own SSH server."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            ours = entry.name.isdigit() and f"HOME={tmp_path / 'board'}".encode() in (entry / "environ").read_bytes()
+            if ours and b"exec(eval(sys.stdin" in (entry / "cmdline").read_bytes().split(b"\0")[-2]:
+                found.append(int(entry.name))
+        except (OSError, IndexError):  # it ended meanwhile
+            continue
+    return found

@@ -172,6 +172,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_leaves_nothing_behind(
 
 
 def test_a_board_that_dies_stops_the_run_with_one_message_and_can_be_resumed(command_line: CommandLine) -> None:
+    command_line.write("bench.yaml", BENCH.replace("kind: virtual, p", "kind: virtual, agent: {reconnect_s: 0}, p"))
     process = command_line.start("run", "suite.yaml", "--bench", "bench.yaml")
     folder = _run_folder_line(process)
     follow(command_line.folder / folder / "trials.jsonl", 5)
