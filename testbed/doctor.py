@@ -5,10 +5,9 @@ from __future__ import annotations
 import shutil
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from testbed.agent.shaping.survey import how_to_install
 from testbed.alignment import align
 from testbed.config import Bench, Endpoint
 from testbed.errors import TestbedError
+from testbed.finding import Finding
 from testbed.meter import Meter
 from testbed.network.conditions import Link, condition_at
 from testbed.network.netem import RATE_ONLY_LABEL
@@ -32,19 +32,6 @@ GUARD_S = 0.015
 """a suite's own, where it says nothing else"""
 CLOCK_WANTED_S = 0.5e-3
 """a mark known worse than this widens the energy of short windows"""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at."""
-
-    what: str
-    verdict: Literal["ok", "doubtful", "wrong"]
-    detail: str
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
 
 
 def examine(bench: Bench) -> Iterator[Finding]:

@@ -21,6 +21,7 @@ from results import Run, StoreError, summary, write_report
 from scheduler.policies import PolicyError
 from testbed import experiment
 from testbed.arena.config import Experiment
+from testbed.cli.agent import agent
 from testbed.cli.arena import arena
 from testbed.cli.monitor import monitor
 from testbed.cli.net import net
@@ -163,6 +164,7 @@ def schema(of: Annotated[Literal["bench", "suite", "arena"], typer.Argument(help
 
 
 app.command()(arena)
+app.add_typer(agent, name="agent")
 app.add_typer(monitor, name="monitor")
 app.add_typer(net, name="net")
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from testbed.doctor import Finding
+from testbed.finding import Finding
 
 _STYLE = {"ok": "green", "doubtful": "yellow", "wrong": "red"}
 _UNKNOWN = "-"

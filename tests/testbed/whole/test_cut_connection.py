@@ -37,7 +37,7 @@ def test_the_run_is_completed_with_one_trial_lost(command_line: CommandLine, ssh
     lost = run.trials[CUT_AT]
     assert lost.energy is None
 
-    # What was in force is in force again, and the clocks were mapped anew: the energies after it are as right as before.
+    # What was in force is in force again, and the clocks were mapped anew: the energies are as right as before.
     after = run.trials[CUT_AT + 1]
     assert after.condition.applied["co_runner"] == run.trials[CUT_AT - 1].condition.applied["co_runner"]
     again = [block for block in run.blocks if block.block == lost.block and block.phase == "begin"]
@@ -53,7 +53,9 @@ def test_the_run_is_completed_with_one_trial_lost(command_line: CommandLine, ssh
     assert np.max(np.abs(errors)) < 4
 
     shown = command_line.run("show", str(command_line.run_folder()))
-    assert f"trial {CUT_AT} was lost: the board's agent ended during 'trial'; back after" in " ".join(shown.stdout.split())
+    assert f"trial {CUT_AT} was lost: the board's agent ended during 'trial'; back after" in " ".join(
+        shown.stdout.split()
+    )
     told = json.loads(command_line.run("show", str(command_line.run_folder()), "--json").stdout)
     assert told["lost"] == [{"trial": CUT_AT, "note": lost.note}]
     assert told["trials"] == told["planned"]
