@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import urllib.request
 from collections.abc import Iterator
@@ -11,11 +12,14 @@ from typing import Literal
 
 import numpy as np
 
-from power import PowerError
+from power import ClockFit, PowerError
+from testbed import power_switch
 from testbed.agent.shaping.survey import how_to_install
 from testbed.alignment import align
 from testbed.config import Bench, Endpoint
-from testbed.errors import TestbedError
+from testbed.config.power_switch import PowerSwitchSettings
+from testbed.deploy.checks import judge, survey
+from testbed.errors import BenchError, TestbedError
 from testbed.finding import Finding
 from testbed.meter import Meter
 from testbed.network.conditions import Link, condition_at
@@ -32,6 +36,8 @@ GUARD_S = 0.015
 """a suite's own, where it says nothing else"""
 CLOCK_WANTED_S = 0.5e-3
 """a mark known worse than this widens the energy of short windows"""
+STEP_U = 5.0
+"""standard uncertainties by which a clock may seem to have moved"""
 
 
 def examine(bench: Bench) -> Iterator[Finding]:
@@ -43,10 +49,15 @@ def examine(bench: Bench) -> Iterator[Finding]:
     yield _disk()
     for name, endpoint in bench.endpoints.items():
         yield _endpoint(name, endpoint)
+    if bench.board.power is not None:
+        yield _power_switch(bench.board.power)
     try:
+        if bench.board.agent.via != "local":
+            yield from judge(survey(bench.board.agent))
         with open_bench(bench, seed=0) as opened:
             yield _agent(opened)
             yield _board_clock(opened)
+            before, begun_ns = opened.board_clock.fit, opened.now_ns()
             if opened.link is not None:
                 yield _link(opened.link)
             if opened.monitor is None:
@@ -55,6 +66,7 @@ def examine(bench: Bench) -> Iterator[Finding]:
                 with Meter(opened.monitor) as meter:
                     yield from _meter(meter, opened)
                     yield _marks(meter, opened)
+            yield _clock_step(opened, before, begun_ns)
     except (TestbedError, PowerError) as error:
         yield Finding("bench", "wrong", str(error))
 
@@ -96,6 +108,26 @@ def _board_clock(opened: OpenBench) -> Finding:
     good = uncertainty_s <= CLOCK_WANTED_S
     advice = "" if good else "; the network between controller and board is slow: windows must be longer"
     return Finding("board clock", "ok" if good else "doubtful", f"mapped to ±{uncertainty_s * 1e6:.0f} us{advice}")
+
+
+def _clock_step(opened: OpenBench, before: ClockFit, begun_ns: int) -> Finding:
+    """Whether the board's clock still goes as it did when the look began."""
+    after = opened.board_clock.begin_anew()
+    looked_s = (after.controller_ns - begun_ns) * 1e-9
+    board_ns = after.device_ns
+    moved_s = float(after.to_controller(board_ns) - before.to_controller(board_ns)) * 1e-9
+    known_s = math.hypot(before.uncertainty_s(board_ns), after.uncertainty_s(board_ns))
+    detail = f"moved {moved_s * 1e6:+.0f} us within {looked_s:.1f} s (known to {known_s * 1e6:.0f} us)"
+    if abs(moved_s) <= STEP_U * known_s:
+        return Finding("clock step", "ok", detail)
+    return Finding("clock step", "doubtful", f"{detail}: something sets or slews it; look at the board's time service")
+
+
+def _power_switch(settings: PowerSwitchSettings) -> Finding:
+    try:
+        return Finding("power switch", "ok", power_switch.require(settings))
+    except BenchError as error:
+        return Finding("power switch", "wrong", str(error))
 
 
 def _link(link: Link) -> Finding:

@@ -29,7 +29,7 @@ def main(order: "dict[str, Any]", payload: "dict[str, bytes]") -> "dict[str, Any
         "synchronised": said("timedatectl", "show", "--property=NTPSynchronized", "--value"),
         "permissions": [denied(pattern, mode) for pattern, mode in order["permissions"]],
         "agent_python": python,
-        "versions": versions(python, order["packages"]),
+        "agent": versions(python, order["packages"]),
         "deployed": json.loads(text(os.path.join(place, "deployed.json")) or "null"),  # noqa: PTH118
         "time_s": time.time(),
     }
@@ -87,14 +87,14 @@ def free_bytes(path: str) -> int:
     return shutil.disk_usage(path).free
 
 
-def versions(python: str, names: "list[str]") -> "dict[str, str] | None":
-    """Of packages, in that interpreter; None for what is not there."""
+def versions(python: str, names: "list[str]") -> "dict[str, Any] | None":
+    """Of that interpreter and of packages in it, None for what is not there; None where there is no interpreter."""
     program = (
         "import importlib.metadata as m, json, sys\n"
         "def v(n):\n"
         " try: return m.version(n)\n"
         " except m.PackageNotFoundError: return None\n"
-        "print(json.dumps({n: v(n) for n in sys.argv[1:]}))"
+        "print(json.dumps({'python': sys.version_info[:3], 'packages': {n: v(n) for n in sys.argv[1:]}}))"
     )
-    found: dict[str, str] | None = json.loads(said(python, "-c", program, *names) or "null")
-    return found
+    found = json.loads(said(python, "-c", program, *names) or "null")
+    return found if isinstance(found, dict) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -63,7 +63,8 @@ def agent_digest() -> str:
 
 def judge(found: Survey) -> Iterator[Finding]:
     """Each part of the survey."""
-    yield python(found)
+    inside = found.facts["agent"]
+    yield python(found, inside["python"] if inside else found.facts["python"])
     yield _packages(found.facts)
     yield _version(found.facts)
     yield from _permissions(found.facts)
@@ -71,11 +72,10 @@ def judge(found: Survey) -> Iterator[Finding]:
     yield _disk(found.facts)
 
 
-def python(found: Survey) -> Finding:
-    """The interpreter, and what to do about one that is too old or too new."""
-    version = tuple(found.facts["python"][:2])
-    detail = f"{'.'.join(map(str, found.facts['python']))} ({found.facts['executable']})"
-    if PYTHONS[0] <= version <= PYTHONS[1]:
+def python(found: Survey, version: Sequence[int]) -> Finding:
+    """An interpreter of the board by its version, and what to do about one that is too old or too new."""
+    detail = ".".join(map(str, version))
+    if PYTHONS[0] <= tuple(version[:2]) <= PYTHONS[1]:
         return Finding("python", "ok", detail)
     release = found.facts["l4t"].split()[1] if found.jetson and len(found.facts["l4t"].split()) > 1 else ""
     beside = ""
@@ -91,9 +91,9 @@ def python(found: Survey) -> Finding:
 
 
 def _packages(facts: Mapping[str, Any]) -> Finding:
-    found = facts["versions"]
-    if found is None:
+    if facts["agent"] is None:
         return Finding("packages", "wrong", f"there is no {facts['agent_python']}; `testbed agent deploy` makes it")
+    found = facts["agent"]["packages"]
     there = ", ".join(f"{name} {version}" for name, version in found.items() if version)
     if missing := [name for name in NEEDED if not found[name]]:
         verdict: Literal["doubtful", "wrong"] = "wrong" if "numpy" in missing else "doubtful"

@@ -39,16 +39,17 @@ def deploy(
     """
     on_step(f"looking at {agent.via}")
     found = checks.survey(agent)
-    if (interpreter := checks.python(found)).verdict == "wrong":
+    if (interpreter := checks.python(found, found.facts["python"])).verdict == "wrong":
         raise BenchError(f"{agent.via}: Python {interpreter.detail}")
     if not found.facts["venv"]:
         own = f"python{found.facts['python'][0]}.{found.facts['python'][1]}-venv"
         raise BenchError(f"{agent.via}: its Python has no venv module; install it there: sudo apt-get install {own}")
+    payload = {} if wheels is None else _wheels(found, wheels, also)
     base = {"base": found.facts["base"]}
     on_step("making its virtual environment")
     run_program(agent, "board_install.py", {**base, "do": "venv", "system_site": found.jetson}, VENV_S)
     on_step(f"installing {', '.join(needs(also))}")
-    _install_packages(agent, found, base, also, wheels)
+    _install_packages(agent, found, base, also, payload)
     on_step("putting the agent's sources there")
     units = {name: files("testbed.deploy").joinpath(name).read_bytes() for name in _UNITS}
     deployed = {
@@ -84,19 +85,20 @@ def block(agent: Agent, base: str) -> str:
     return f'  agent: {{via: "{agent.via}", python: {venv_python(base)}{config}}}'
 
 
+def _wheels(found: checks.Survey, folder: Path, also: Sequence[str]) -> dict[str, bytes]:
+    if not (payload := {file.name: file.read_bytes() for file in sorted(folder.glob("*.whl"))}):
+        raise BenchError(f"{folder} holds no wheels; {_how_to_download(found, folder, also)}")
+    return payload
+
+
 def _install_packages(
-    agent: Agent, found: checks.Survey, base: dict[str, Any], also: Sequence[str], wheels: Path | None
+    agent: Agent, found: checks.Survey, base: dict[str, Any], also: Sequence[str], wheels: dict[str, bytes]
 ) -> None:
-    payload = {}
-    if wheels is not None:
-        payload = {file.name: file.read_bytes() for file in sorted(wheels.glob("*.whl"))}
-        if not payload:
-            raise BenchError(f"{wheels} holds no wheels; {_how_to_download(found, wheels, also)}")
     order = {**base, "do": "packages", "requirements": needs(also)}
     try:
-        run_program(agent, "board_install.py", order, PACKAGES_S, payload)
+        run_program(agent, "board_install.py", order, PACKAGES_S, wheels)
     except BenchError as error:
-        cure = _how_to_download(found, wheels or Path("wheels"), also)
+        cure = _how_to_download(found, Path("wheels"), also)
         raise BenchError(f"{error}\nA board without internet takes wheels from here; {cure}") from None
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from testbed.config.plugins import Agent
 
-BOARD_FOLDERS = ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME")
+BOARD_FOLDERS = ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "SYSTEMD_UNIT_PATH")
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.config import bench_schema, load_bench, load_suite
+from testbed.config.power_switch import CommandSwitch
 from testbed.config.quantities import parse_quantity
 from testbed.errors import BenchError
 
@@ -152,3 +154,28 @@ def test_any_text_is_a_quantity_or_a_clear_refusal(text: str) -> None:
     except ValueError as error:
         value = str(error)
     assert isinstance(value, float) or "time" in str(value)
+
+
+def test_what_cuts_the_supply_may_be_said_with_the_words_on_and_off(tmp_path: Path) -> None:
+    path = tmp_path / "bench.yaml"
+    power = "{kind: command, off: [relay, '0'], on: [relay, '1'], off_s: 2 s}"
+    path.write_text(f"name: bench\nboard: {{kind: linux, supply_voltage_v: 5 V, power: {power}}}\n")
+    switch = load_bench(path).board.power
+    assert isinstance(switch, CommandSwitch)
+    assert (switch.off, switch.on, switch.off_s) == (["relay", "0"], ["relay", "1"], 2.0)
+
+
+@pytest.mark.parametrize(
+    ("power", "message"),
+    [
+        ("{kind: uhubctl, location: usb1, port: 2}", "location"),
+        ("{kind: uhubctl, location: 1-1, port: 0}", "port"),
+        ("{kind: command, off: [], on: [x]}", "off"),
+        ("{kind: uhubclt, location: 1-1, port: 2}", "did you mean 'uhubctl'?"),
+    ],
+)
+def test_a_switch_that_cannot_be_is_named(tmp_path: Path, power: str, message: str) -> None:
+    path = tmp_path / "bench.yaml"
+    path.write_text(f"name: bench\nboard: {{kind: linux, supply_voltage_v: 5 V, power: {power}}}\n")
+    with pytest.raises(BenchError, match=re.escape(message)):
+        load_bench(path)
