@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import logging
+import threading
 import zipfile
 from collections.abc import Sequence
 from importlib.resources import files
@@ -97,8 +98,8 @@ class RemoteAgent:
         spec = _gateway_spec(self._settings)
         self._group = execnet.Group()
         try:
-            gateway = self._group.makegateway(spec)
-            self._channel = gateway.remote_exec(_BOOTSTRAP)
+            self._gateway = self._group.makegateway(spec)
+            self._channel = self._gateway.remote_exec(_BOOTSTRAP)
             self._channel.send(archive(self._packages))
             self._channel.send((self._opener, self._config, self.hello.get("process")))
             self.hello = self._reply("start", _START_TIMEOUT_S)
@@ -135,10 +136,22 @@ class RemoteAgent:
         if patience_s is None:
             patience_s = min(_REPLY_TIMEOUT_S, self.answer_s)
         try:
-            self._channel.send((method, arguments))
+            if arguments:
+                self._send_within(patience_s, (method, arguments))
+            else:  # it fits into the pipe, whatever the far end does
+                self._channel.send((method, arguments))
         except OSError as error:
             raise BoardLost(f"the board's agent is gone: {error}") from None
         return self._reply(method, patience_s)
+
+    def _send_within(self, patience_s: float, message: object) -> None:
+        """Send; an end that takes nothing more is cut off after `patience_s`, as execnet itself would wait for it."""
+        cut_off = threading.Timer(patience_s, self._gateway._io.kill)
+        cut_off.start()
+        try:
+            self._channel.send(message)
+        finally:
+            cut_off.cancel()
 
     def _reply(self, method: str, timeout_s: float) -> Any:
         try:

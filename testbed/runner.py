@@ -205,6 +205,7 @@ class Runner:
     def _recover(self, trouble: power.TransientError) -> None:
         """Have the meter back, or raise BenchError; a monitor opened again has a place in time of its own."""
         if self._meter is not None and self._alignment is not None:
+            self._agent.ask("now_ns")  # a meter that is read through the board may have been lost with it
             before = self._meter.opened
             self._meter.recover(trouble)
             if self._meter.opened != before:

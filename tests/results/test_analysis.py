@@ -11,6 +11,7 @@ from results.learning import SPAN, learning_curves, moving_mean
 from results.names import policy_name, policy_order, row_colour
 from results.quality import assess
 from results.records import ActionRecord, RewardRecord
+from results.report import render
 from results.run import Run
 from results.tables import summary
 
@@ -82,6 +83,18 @@ def test_a_refused_trial_is_only_counted(tmp_path: Path, synthetic: ModuleType) 
     assert found.quality.qos_violations == 0.0
     assert found.gap_to_opt == pytest.approx(1.0)
     assert assess(run).complaints == {"window too short": 1}
+
+
+def test_a_lost_trial_is_only_counted_and_told_of(tmp_path: Path, synthetic: ModuleType) -> None:
+    nothing = {"n": 0, "latencies_s": (), "qos_met": 0, "accuracy": None, "energy": None, "learnt": None, "opt": None}
+    lost = {"outcome": "lost", "note": "back after 3 s", "state": {}, "action": None, **nothing}
+    run = synthetic.recorded(tmp_path / "run", {}, lost)
+    found = row(analyse(run), BASELINE)
+    assert (found.quality.trials, found.quality.lost, found.quality.failed) == (2, 1, 0)
+    assert (found.quality.qos_violations, found.quality.accuracy_misses) == (0.0, 0.0)
+    assert found.quality.decisions == {"cpu/fp32": 1}
+    assert assess(run).complaints == {"back after 3 s": 1}
+    assert "1 lost with the board" in render(run)
 
 
 def test_accuracy_below_the_target_is_a_miss(tmp_path: Path, synthetic: ModuleType) -> None:

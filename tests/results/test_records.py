@@ -92,6 +92,8 @@ def test_a_wrong_type_is_refused(synthetic: ModuleType) -> None:
         ({"n": 3}, "4 latencies for 3 inferences"),
         ({"n": 5}, "4 latencies for 5 inferences"),
         ({"qos_met": 5}, "5 of 4 answers met QoS"),
+        ({"action": None}, "made without an action"),
+        ({"outcome": "lost"}, "was lost: nothing can be known of it"),
     ],
 )
 def test_a_trial_that_contradicts_itself_is_refused(

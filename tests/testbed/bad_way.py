@@ -8,7 +8,9 @@ the connection does not outlive, and where there is `always` the ones after it o
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from typing import IO
 
 TRIAL = b"\0\0\0\5trial"
 """the method's name as execnet writes a string: its length, then its bytes"""
@@ -33,18 +35,32 @@ def main(folder: Path, ssh: str, *arguments: str) -> int:
     cut = folder / "cut"
     if not cut.exists():
         os.execv(ssh, [ssh, *arguments])
-    real = subprocess.Popen([ssh, *arguments], stdin=subprocess.PIPE)
+    real = subprocess.Popen([ssh, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert real.stdin is not None
+    mute = threading.Event()
+    threading.Thread(target=_bring, args=(real.stdout, mute), daemon=True).start()
+    before = b""  # the name may come in two parts
     while data := os.read(0, 1 << 16):
+        seen = before + data
+        before = seen[1 - len(TRIAL) :]
+        if any(_count_down(cut) == 1 for _ in range(seen.count(TRIAL))):
+            mute.set()  # what the board does of it, it does; nobody will hear of it
         real.stdin.write(data)
         real.stdin.flush()
-        if any(_count_down(cut) == 1 for _ in range(data.count(TRIAL))):
+        if mute.is_set():
             real.kill()
             if (folder / "always").exists():
                 cut.write_text("1")
             break
     real.stdin.close()
     return real.wait() & 0xFF
+
+
+def _bring(answers: IO[bytes], mute: threading.Event) -> None:
+    while data := os.read(answers.fileno(), 1 << 16):
+        if not mute.is_set():
+            os.write(1, data)
+    os.close(1)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from testbed.config.plugins import Agent
 from testbed.errors import BenchError
 from testbed.meter import Meter
 from testbed.plan import PlannedTrial
+from testbed.remote import BoardLost, RemoteAgent
 from tests.testbed.conftest import Way, board_agents
 
 TRIALS = 10
@@ -193,3 +194,12 @@ def test_a_board_that_is_lost_over_and_over_stops_the_run(tmp_path: Path, ssh: A
     assert [trial.outcome for trial in onlooker.recorded] == ["lost"] * 3
     bound, *_ = onlooker.recorded
     assert str(bound.action) == "cpu/fp32", "what the plan itself decided is known"
+
+
+def test_an_agent_that_takes_nothing_more_is_given_up(ssh: Agent, tmp_path: Path) -> None:
+    with RemoteAgent(ssh, "testbed.agent.boards.linux:open_board", (), {"threads": 1}) as remote:
+        kill(tmp_path, signal.SIGSTOP)
+        with pytest.raises(BoardLost):
+            remote.ask("put_model", patience_s=0.3, sha256="0" * 64, content=os.urandom(1 << 24))
+        remote.start_again()
+        assert remote.ask("identify")["processors"]["cpu"]
