@@ -41,6 +41,7 @@ with tempfile.TemporaryDirectory(prefix="testbed-agent-") as folder:
     else:
         channel.send(("error", "OtherVersion", main.__file__))
 """
+_START = "start"
 _START_TIMEOUT_S = 60.0
 _REPLY_TIMEOUT_S = 60.0
 _REACH_TIMEOUT_S = 30.0
@@ -102,7 +103,7 @@ class RemoteAgent:
             self._channel = self._gateway.remote_exec(_BOOTSTRAP)
             self._channel.send(archive(self._packages))
             self._channel.send((self._opener, self._config, self.hello.get("process")))
-            self.hello = self._reply("start", _START_TIMEOUT_S)
+            self.hello = self._reply(_START, _START_TIMEOUT_S)
         except (execnet.HostNotFound, OSError) as error:
             self._close()
             raise BenchError(_unreachable(self._settings, error)) from None
@@ -140,8 +141,8 @@ class RemoteAgent:
                 self._send_within(patience_s, (method, arguments))
             else:  # it fits into the pipe, whatever the far end does
                 self._channel.send((method, arguments))
-        except OSError as error:
-            raise BoardLost(f"the board's agent is gone: {error}") from None
+        except OSError:
+            raise BoardLost(f"the board's agent ended before '{method}'") from None
         return self._reply(method, patience_s)
 
     def _send_within(self, patience_s: float, message: object) -> None:
@@ -161,8 +162,10 @@ class RemoteAgent:
         except EOFError:
             raise BoardLost(f"the board's agent ended during '{method}'") from None
         except self._channel.RemoteError as error:
-            lines = str(error).strip().splitlines()
-            raise BenchError(f"the board's agent failed to start: {lines[-1] if lines else error}") from None
+            lines = str(error).strip().splitlines() or [str(error)]
+            if method == _START:
+                raise BenchError(f"the board's agent failed to start: {lines[-1]}") from None
+            raise BoardLost(f"the board's agent ended during '{method}': {lines[-1]}") from None
         if status == "ok":
             return rest[0]
         raise RequestFailed(rest[0], rest[1])

@@ -96,13 +96,26 @@ def kill(tmp_path: Path, number: signal.Signals) -> None:
     os.kill(agent, number)
 
 
-def test_an_agent_that_is_killed_costs_one_trial(tmp_path: Path, ssh: Agent, suite: Suite) -> None:
-    onlooker = Onlooker(HIT, lambda: kill(tmp_path, signal.SIGKILL))
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_an_agent_that_is_killed_costs_one_trial(
+    tmp_path: Path, ssh: Agent, suite: Suite, number: signal.Signals
+) -> None:
+    onlooker = Onlooker(HIT, lambda: kill(tmp_path, number))
     folder = experiment.start(bench_over(ssh), suite, 1, tmp_path / "runs", onlooker)
     run = Run.read(folder)
-    one_lost(run, "ended during 'trial'; back after")
+    one_lost(run, "the board's agent ended", "'trial'", "; back after")
     assert [(block.block, block.phase) for block in run.blocks] == [(0, "begin"), (1, "begin"), (1, "begin")]
     assert not board_agents(tmp_path)
+
+
+def test_a_board_that_is_lost_between_two_trials_costs_none(tmp_path: Path, ssh: Agent, suite: Suite) -> None:
+    begins_a_block = 2
+    onlooker = Onlooker(begins_a_block, lambda: kill(tmp_path, signal.SIGKILL))
+    run = Run.read(experiment.start(bench_over(ssh), suite, 1, tmp_path / "runs", onlooker))
+    assert [trial.outcome for trial in run.trials] == ["ok"] * TRIALS
+    notes = {trial.index: trial.note for trial in run.trials if trial.note}
+    assert list(notes) == [begins_a_block]
+    assert notes[begins_a_block].startswith("before it: the board's agent ended ")
 
 
 def test_a_connection_that_is_cut_costs_one_trial_and_ends_the_agent_that_outlived_it(

@@ -15,6 +15,7 @@ CUT_AT = 12
 SHORT = (
     SUITE.replace("[S1, S4]", "[S2]")
     .replace("  - {name: opt, trials: 3}\n  - {name: cloud, trials: 1}\n", "")
+    .replace("trials: 8", "trials: 5")
     .replace("cloud/fp32]", "gpu/fp32@612MHz]")
 )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import http.server
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -13,9 +15,11 @@ import pytest
 
 from testbed.config import Bench, load_bench
 from testbed.doctor import examine
+from testbed.lifeline import Lifeline
 from testbed.network.conditions import Condition
 from testbed.network.netem import RADIO_LABEL
 from testbed.opening import open_bench
+from testbed.remote import BoardLost
 from tests.testbed.network.kernel.wires import FAR_ADDRESSES, NEAR, PORT, Wire, kernel_state, one_way_s
 
 
@@ -69,6 +73,25 @@ def test_the_agent_shapes_the_boards_own_interface_and_gives_it_back(a_wire: Wir
         opened.link.restore()
         assert kernel_state() == before
         opened.link.apply(Condition(None, 1e6, 1e6, 0.01, 0.0, 0.0), "cloud")
+    assert kernel_state() == before
+
+
+def test_an_agent_that_comes_after_one_that_was_killed_has_charge_of_the_interface(
+    a_wire: Wire, tmp_path: Path
+) -> None:
+    before = kernel_state()
+    near, far = a_wire.sockets()
+    described = bench(tmp_path)
+    with near, far, open_bench(described, seed=0) as opened:
+        assert opened.link is not None
+        opened.link.apply(Condition(None, inf, inf, 0.02, 0.0, 0.0), "cloud")
+        os.kill(opened.agent.hello["process"][0], signal.SIGKILL)
+        with pytest.raises(BoardLost) as lost:
+            opened.link.restore()
+        Lifeline(described, opened.start_again).bring_back(lost.value)
+        assert kernel_state() == before, "the guard of the one before has given it back"
+        opened.link.apply(Condition(None, inf, inf, 0.01, 0.0, 0.0), "cloud")
+        assert one_way_s(near, far, 20)[5] == pytest.approx(0.01, abs=1.5e-3)
     assert kernel_state() == before
 
 
