@@ -108,7 +108,7 @@ def board_agents(tmp_path: Path) -> list[int]:
     for entry in Path("/proc").iterdir():
         try:
             ours = entry.name.isdigit() and f"HOME={tmp_path / 'board'}".encode() in (entry / "environ").read_bytes()
-            if ours and b"exec(eval(sys.stdin" in (entry / "cmdline").read_bytes().split(b"\0")[-2]:
+            if ours and (entry / "cmdline").read_bytes().split(b"\0")[-2].startswith(b"import sys;exec("):
                 found.append(int(entry.name))
         except (OSError, IndexError):  # it ended meanwhile
             continue

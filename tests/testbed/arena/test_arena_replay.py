@@ -99,6 +99,7 @@ def run_folder(tmp_path: Path) -> Path:
         trial(len(plan) + 1, GPU, "S1", energy=None),
         trial(len(plan) + 2, GPU, "S1", latencies_s=(0.0, 0.01)),
         trial(len(plan) + 3, CLOUD, "S1", outcome="failed", qos_met=0, accuracy=None),
+        trial(len(plan) + 4, GPU, "S1", outcome="lost", n=0, latencies_s=(), qos_met=0, accuracy=None, energy=None),
     ]
     with RunStore.create(tmp_path / "run", header, [{} for _ in (*records, *bad)]) as store:
         for record in (*records, *bad):
@@ -133,6 +134,7 @@ def test_what_is_dropped_or_missing_is_said(run_folder: Path) -> None:
     records = recorded.read(run_folder, [PHOTO, other])
     assert set(records.notes) == {
         "1 trials dropped: refused",
+        "1 trials dropped: lost",
         "1 trials dropped: energy neither metered nor estimated",
         "1 trials dropped: latency or energy not above zero",
         "workload other: nothing recorded",
