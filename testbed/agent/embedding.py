@@ -14,7 +14,6 @@ from types import TracebackType
 from scheduler.contract import REMOTE_TARGETS, Action, EnergyEstimator, State, Task
 from scheduler.world import Execution, ExecutionFailed
 from testbed.agent.contract import Board, Model, Result, Session, Setting, Target, TargetFailed, Tensors
-from testbed.agent.targets.kserve import RequestRefused
 
 
 class BoardWorld:
@@ -71,7 +70,7 @@ class BoardWorld:
         return State(task, seen.co_cpu, seen.co_memory, seen.rssi_dbm, seen.peer_rssi_dbm)
 
     def execute(self, task: Task, action: Action, inputs: Tensors) -> Execution:
-        """One inference. Raises ExecutionFailed when the target gives no answer, or a server refuses the request."""
+        """One inference. Raises ExecutionFailed when the target gives no answer."""
         asked_ns = self._board.clock.now_ns()
         processor = self._processors.get(action.target)
         try:
@@ -83,7 +82,7 @@ class BoardWorld:
                 with processor.lock:
                     processor.clock_to(action.frequency_hz)
                     result = self._run(task, action, inputs)
-        except (TargetFailed, RequestRefused) as failure:
+        except TargetFailed as failure:
             raise ExecutionFailed(str(failure), (self._board.clock.now_ns() - asked_ns) * 1e-9) from failure
         return Execution(
             outputs=result.outputs,

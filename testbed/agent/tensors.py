@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,10 +31,14 @@ DATATYPES: Mapping[str, np.dtype[Any]] = {
     "FP16": np.dtype("<f2"),
     "FP32": np.dtype("<f4"),
     "FP64": np.dtype("<f8"),
+    "BYTES": np.dtype("O"),
 }
-"""the protocol's datatypes that numpy holds; BYTES and BF16 are not supported"""
+"""the protocol's datatypes that numpy holds; the elements of BYTES are objects of Python's type bytes"""
 
 _NAMES = {dtype: name for name, dtype in DATATYPES.items()}
+_READABLE = {**DATATYPES, "BF16": np.dtype("<f4")}
+_LENGTH = struct.Struct("<I")
+"""stands before each element of BYTES"""
 
 
 class MalformedTensor(ValueError):
@@ -50,13 +55,24 @@ def datatype(dtype: np.dtype[Any]) -> str:
 
 def encode_binary(name: str, tensor: NDArray[Any]) -> tuple[dict[str, Any], memoryview]:
     """A tensor's description, and its elements as they follow the head: a view where they lie so already."""
+    if tensor.dtype.kind == "O":
+        packed = memoryview(b"".join(_LENGTH.pack(len(element)) + element for element in tensor.ravel().tolist()))
+        return {**_description(name, tensor), "parameters": {"binary_data_size": packed.nbytes}}, packed
     little = np.ascontiguousarray(tensor, dtype=DATATYPES[datatype(tensor.dtype)])
     elements = little.reshape(-1).view(np.uint8).data
     return {**_description(name, tensor), "parameters": {"binary_data_size": elements.nbytes}}, elements
 
 
 def encode_json(name: str, tensor: NDArray[Any]) -> dict[str, Any]:
-    """A tensor's description, its elements inside. Raises MalformedTensor for NaN and infinity: JSON has neither."""
+    """A tensor's description, its elements inside.
+
+    Raises MalformedTensor for NaN, infinity, and bytes that are no UTF-8 text: JSON has none of them.
+    """
+    if tensor.dtype.kind == "O":
+        try:
+            return {**_description(name, tensor), "data": [element.decode() for element in tensor.ravel().tolist()]}
+        except UnicodeDecodeError:
+            raise MalformedTensor(f"'{name}' holds bytes that are no text, which JSON cannot carry") from None
     if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
         raise MalformedTensor(f"'{name}' holds NaN or infinity, which JSON cannot carry: ask for binary data")
     return {**_description(name, tensor), "data": tensor.ravel().tolist()}
@@ -89,7 +105,10 @@ def split(body: memoryview, head_length: str | None) -> tuple[dict[str, Any], me
 
 
 def decode(descriptions: object, binary: memoryview) -> dict[str, NDArray[Any]]:
-    """Tensors by name; binary ones are read-only views of `binary`. Raises MalformedTensor."""
+    """Tensors by name; binary ones are read-only views of `binary`, and BF16, which numpy lacks, comes as float32.
+
+    Raises MalformedTensor.
+    """
     if not isinstance(descriptions, list):
         raise MalformedTensor("the tensors are not a JSON array")
     tensors: dict[str, NDArray[Any]] = {}
@@ -100,6 +119,12 @@ def decode(descriptions: object, binary: memoryview) -> dict[str, NDArray[Any]]:
         size = _binary_size(name, description)
         if size is None:
             tensors[name] = _from_json(name, dtype, shape, description.get("data"))
+            continue
+        if dtype.kind == "O" or description["datatype"] == "BF16":
+            if size > len(binary):
+                raise MalformedTensor(f"tensor '{name}' names {size} bytes, and {len(binary)} are left")
+            unpack = _texts if dtype.kind == "O" else _widened
+            tensors[name], binary = unpack(name, shape, binary[:size]), binary[size:]
             continue
         if size != math.prod(shape) * dtype.itemsize or size > len(binary):
             raise MalformedTensor(
@@ -117,11 +142,11 @@ def _read_description(description: object) -> tuple[str, np.dtype[Any], tuple[in
     if not isinstance(description, dict) or not isinstance(description.get("name"), str):
         raise MalformedTensor("a tensor has no name")
     name, dtype, shape = description["name"], description.get("datatype"), description.get("shape")
-    if not isinstance(dtype, str) or dtype not in DATATYPES:
-        raise MalformedTensor(f"tensor '{name}': datatype {dtype!r} is not one of {', '.join(DATATYPES)}")
+    if not isinstance(dtype, str) or dtype not in _READABLE:
+        raise MalformedTensor(f"tensor '{name}': datatype {dtype!r} is not one of {', '.join(_READABLE)}")
     if not isinstance(shape, list) or not all(type(size) is int and size >= 0 for size in shape):
         raise MalformedTensor(f"tensor '{name}': shape {shape!r} is not a list of sizes")
-    return name, DATATYPES[dtype], tuple(shape)
+    return name, _READABLE[dtype], tuple(shape)
 
 
 def _binary_size(name: str, description: dict[str, Any]) -> int | None:
@@ -134,9 +159,39 @@ def _binary_size(name: str, description: dict[str, Any]) -> int | None:
     return size
 
 
+def _texts(name: str, shape: tuple[int, ...], binary: memoryview) -> NDArray[Any]:
+    elements: list[bytes] = []
+    while len(binary) >= _LENGTH.size and len(elements) < math.prod(shape):
+        (length,) = _LENGTH.unpack_from(binary)
+        elements.append(bytes(binary[_LENGTH.size : _LENGTH.size + length]))
+        if len(elements[-1]) != length:
+            raise MalformedTensor(f"tensor '{name}': an element of {length} bytes is cut short")
+        binary = binary[_LENGTH.size + length :]
+    if len(binary) or len(elements) != math.prod(shape):
+        raise MalformedTensor(f"tensor '{name}' of shape {list(shape)}: its bytes are not {math.prod(shape)} elements")
+    return _objects(elements, shape)
+
+
+def _objects(elements: list[bytes], shape: tuple[int, ...]) -> NDArray[Any]:
+    tensor = np.empty(len(elements), "O")
+    tensor[:] = elements
+    return tensor.reshape(shape)
+
+
+def _widened(name: str, shape: tuple[int, ...], binary: memoryview) -> NDArray[Any]:
+    """BF16 is the upper half of a float32."""
+    if len(binary) != 2 * math.prod(shape):
+        raise MalformedTensor(f"tensor '{name}' of BF16 {list(shape)} needs {2 * math.prod(shape)} bytes")
+    return (np.frombuffer(binary, "<u2").astype("<u4") << 16).view("<f4").reshape(shape)
+
+
 def _from_json(name: str, dtype: np.dtype[Any], shape: tuple[int, ...], data: object) -> NDArray[Any]:
     if not isinstance(data, list):
         raise MalformedTensor(f"tensor '{name}' has neither 'data' nor 'binary_data_size'")
+    if dtype.kind == "O":
+        if not all(isinstance(text, str) for text in data) or len(data) != math.prod(shape):
+            raise MalformedTensor(f"tensor '{name}': its data are not a flat list of {math.prod(shape)} texts")
+        return _objects([text.encode(errors="surrogatepass") for text in data], shape)
     try:
         given = np.array(data)
         if given.size and (given.dtype.kind in "OUS" or not _same_kind(given.dtype, dtype)):

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 import numpy as np
 
 from scheduler.contract import Network, Task
-from testbed.agent.targets.kserve import encode_request
+from testbed.agent.targets.kserve_http import encode_request
 from testbed.agent.tensors import encode_binary, join
 from testbed.arena.config import ArenaWorkload
 from testbed.arena.contract import Job

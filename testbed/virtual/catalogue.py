@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from testbed.agent.contract import Model, Tensors
-from testbed.agent.targets.kserve import encode_request
+from testbed.agent.targets.kserve_http import encode_request
 from testbed.agent.tensors import encode_binary, join
 from testbed.virtual.networks import Work, work_of
 from testbed.virtual.truth import Request

@@ -13,7 +13,8 @@ import pytest
 
 from testbed.agent.clock import MonotonicClock
 from testbed.agent.contract import Model, Session, TargetFailed
-from testbed.agent.targets.kserve import RemoteTarget, encode_request
+from testbed.agent.targets.kserve import RemoteTarget
+from testbed.agent.targets.kserve_http import encode_request
 from testbed.serve import InferenceServer
 from testbed.virtual.air import Air, download_s, one_way_s, upload_s
 from testbed.virtual.radio import Radio

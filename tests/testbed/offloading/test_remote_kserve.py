@@ -20,7 +20,10 @@ import pytest
 
 from testbed.agent.clock import MonotonicClock
 from testbed.agent.contract import Model, Session, TargetFailed, Tensors
-from testbed.agent.targets.kserve import RemoteTarget, RequestRefused, encode_request, served_name
+from testbed.agent.targets.failures import RequestRefused
+from testbed.agent.targets.kserve import RemoteTarget
+from testbed.agent.targets.kserve_http import encode_request
+from testbed.agent.targets.terms import served_name
 from testbed.agent.tensors import encode_binary, join
 from testbed.serve import InferenceServer, TensorSpec
 
