@@ -10,13 +10,18 @@ import json
 import math
 import struct
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 HEAD_LENGTH = "Inference-Header-Content-Length"
 """the HTTP header that says where the JSON head ends and the binary tensors begin"""
+
+BINARY_EXTENSION = "binary_tensor_data"
+"""among the extensions that a server names: it reads and writes binary tensors"""
+JPEG_EXTENSION = "jpeg_tensor_data"
+"""this testbed's: an input that is UINT8 [1, 3, height, width] may come as a BYTES tensor of one JPEG"""
 
 DATATYPES: Mapping[str, np.dtype[Any]] = {
     "BOOL": np.dtype("?"),
@@ -56,7 +61,7 @@ def datatype(dtype: np.dtype[Any]) -> str:
 def encode_binary(name: str, tensor: NDArray[Any]) -> tuple[dict[str, Any], memoryview]:
     """A tensor's description, and its elements as they follow the head: a view where they lie so already."""
     if tensor.dtype.kind == "O":
-        packed = memoryview(b"".join(_LENGTH.pack(len(element)) + element for element in tensor.ravel().tolist()))
+        packed = memoryview(b"".join(_LENGTH.pack(len(element)) + element for element in _elements(name, tensor)))
         return {**_description(name, tensor), "parameters": {"binary_data_size": packed.nbytes}}, packed
     little = np.ascontiguousarray(tensor, dtype=DATATYPES[datatype(tensor.dtype)])
     elements = little.reshape(-1).view(np.uint8).data
@@ -70,7 +75,7 @@ def encode_json(name: str, tensor: NDArray[Any]) -> dict[str, Any]:
     """
     if tensor.dtype.kind == "O":
         try:
-            return {**_description(name, tensor), "data": [element.decode() for element in tensor.ravel().tolist()]}
+            return {**_description(name, tensor), "data": [element.decode() for element in _elements(name, tensor)]}
         except UnicodeDecodeError:
             raise MalformedTensor(f"'{name}' holds bytes that are no text, which JSON cannot carry") from None
     if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
@@ -159,6 +164,13 @@ def _binary_size(name: str, description: dict[str, Any]) -> int | None:
     return size
 
 
+def _elements(name: str, tensor: NDArray[Any]) -> list[bytes]:
+    elements: list[object] = tensor.ravel().tolist()
+    if not all(isinstance(element, bytes) for element in elements):
+        raise MalformedTensor(f"'{name}' is an array of objects, of which the protocol has bytes alone")
+    return cast("list[bytes]", elements)
+
+
 def _texts(name: str, shape: tuple[int, ...], binary: memoryview) -> NDArray[Any]:
     elements: list[bytes] = []
     while len(binary) >= _LENGTH.size and len(elements) < math.prod(shape):
@@ -194,6 +206,9 @@ def _from_json(name: str, dtype: np.dtype[Any], shape: tuple[int, ...], data: ob
         return _objects([text.encode(errors="surrogatepass") for text in data], shape)
     try:
         given = np.array(data)
+        if dtype == np.uint64 and given.dtype.kind == "f":  # what numpy makes of numbers on both sides of 2^63
+            exact = np.array(data, "O")
+            given = exact.astype(dtype) if all(type(element) is int for element in exact.ravel()) else given
         if given.size and (given.dtype.kind in "OUS" or not _same_kind(given.dtype, dtype)):
             raise ValueError(f"{given.dtype} elements")
         with np.errstate(over="ignore"):  # a number too large for the datatype is its infinity

@@ -82,11 +82,14 @@ class Pace:
         self._lock = threading.Lock()
         self._clock = MonotonicClock()
 
-    def __call__(self, model: str, received_ns: int) -> None:
+    def __call__(self, model: str, received_ns: int) -> int:
+        """Returns the machine's time, ns."""
         macs, precision = self._work[model]
         with self._lock:
             (service_s,) = self._machine.service_s(self._rng, macs, precision, 1)
-        self._clock.sleep_until(received_ns + round(service_s * 1e9))
+        service_ns = round(float(service_s) * 1e9)
+        self._clock.sleep_until(received_ns + service_ns)
+        return service_ns
 
 
 class Fault:
@@ -131,9 +134,9 @@ def main() -> None:
         pace = Pace(MACHINES[arguments.machine], work, arguments.seed)
         engines = {name: RememberingEngine(OnnxEngine(Path(path), threads=1)) for name, path in arguments.model}
 
-        def before_reply(model: str, received_ns: int) -> None:
+        def before_reply(model: str, received_ns: int) -> int:
             fault.check(server)
-            pace(model, received_ns)
+            return pace(model, received_ns)
 
         server = InferenceServer(engines, port=arguments.port, before_reply=before_reply)
     except KeyError as error:

@@ -60,8 +60,6 @@ class RemoteTarget:
 @dataclass(frozen=True, slots=True)
 class _Sent:
     exchange: Exchange
-    described_ns: int
-    """the server's metadata were there, which is asked for once"""
     encoded_ns: int
     begun_ns: int
     """the attempt that was answered began"""
@@ -77,7 +75,7 @@ class RemoteSession:
         self._timeout_ns = round(timeout_s * 1e9)
         self._terms = terms
         self._ids = itertools.count()
-        self._signature: Signature | None = None
+        self._signature = Signature("", {}, {})
         self._compute_ns: int | None = None
 
     def warm(self, inputs: Sequence[Tensors]) -> None:
@@ -101,9 +99,9 @@ class RemoteSession:
         """One inference, in spans that follow each other: "encode" (the request is made), "retry" (vain attempts),
         "transmit" (connecting included, until the network has taken the last byte), "wait", "compute" (as long as the
         server says, in the middle of the waiting, as where it lay is not known), "wait" again, and "receive" (from the
-        reply's head to its last byte). A session that was not warmed begins with "describe", once.
+        reply's head to its last byte).
 
-        Raises TargetFailed when no whole answer comes in time, or none that keeps the server's promises.
+        Raises TargetFailed when no whole answer comes in time, or none that keeps what the server promised in warming.
         """
         start_ns = self._clock.now_ns()
         try:
@@ -119,9 +117,9 @@ class RemoteSession:
         self._channel.close()
 
     def _rehearse(self, inputs: Sequence[Tensors]) -> None:
-        signature, before = self._describe(self._deadline_ns()), None
+        self._signature, before = self._channel.describe(self._deadline_ns()), None
         for tensors in inputs:
-            signature.require_inputs(tensors, jpeg=self._terms.jpeg_quality is not None)
+            self._signature.require_inputs(tensors, jpeg=self._terms.jpeg_quality is not None)
         for number, tensors in enumerate(inputs):
             told_ns = self._send(tensors).exchange.compute_ns
             if number == 0 and told_ns is None:
@@ -133,27 +131,19 @@ class RemoteSession:
     def _deadline_ns(self) -> int:
         return self._clock.now_ns() + self._timeout_ns
 
-    def _describe(self, deadline_ns: int) -> Signature:
-        if self._signature is None:
-            self._signature = self._channel.describe(deadline_ns)
-        return self._signature
-
     def _send(self, inputs: Tensors) -> _Sent:
         deadline_ns = self._deadline_ns()
-        signature = self._describe(deadline_ns)
-        described_ns = self._clock.now_ns()
         quality = self._terms.jpeg_quality
-        tensors = inputs if quality is None else as_jpeg(inputs, signature, quality)
+        tensors = inputs if quality is None else as_jpeg(inputs, self._signature, quality)
         send = self._channel.prepare(tensors, str(next(self._ids)))
         encoded_ns = self._clock.now_ns()
-        begun_ns, exchange = self._insist(send, deadline_ns)
-        signature.require_outputs(exchange.outputs)
-        return _Sent(exchange, described_ns, encoded_ns, begun_ns)
+        begun_ns, exchange = self._insist(send, encoded_ns, deadline_ns)
+        self._signature.require_outputs(exchange.outputs)
+        return _Sent(exchange, encoded_ns, begun_ns)
 
-    def _insist(self, send: Callable[[int], Exchange], deadline_ns: int) -> tuple[int, Exchange]:
+    def _insist(self, send: Callable[[int], Exchange], begun_ns: int, deadline_ns: int) -> tuple[int, Exchange]:
         """When the answered attempt began, and its answer."""
         for attempt in itertools.count():
-            begun_ns = self._clock.now_ns()
             try:
                 return begun_ns, send(deadline_ns)
             except Unavailable as trouble:
@@ -163,6 +153,7 @@ class RemoteSession:
                     raise
                 self._channel.abort()
                 self._clock.sleep_until(again_ns)
+                begun_ns = self._clock.now_ns()
         raise AssertionError
 
     def _spans(self, start_ns: int, sent: _Sent) -> list[Span]:
@@ -172,7 +163,6 @@ class RemoteSession:
         computed_ns = min(told_ns or 0, waited_ns)
         computing_ns = exchange.sent_ns + (waited_ns - computed_ns) // 2
         stretches = (
-            ("describe", sent.described_ns),
             ("encode", sent.encoded_ns),
             ("retry", sent.begun_ns),
             ("transmit", exchange.sent_ns),

@@ -18,9 +18,17 @@ from testbed.agent.targets.failures import NoAnswer, RequestRefused, Unavailable
 from testbed.agent.targets.signature import Signature
 from testbed.agent.targets.terms import Terms, tls_context
 from testbed.agent.targets.wire import Wire
-from testbed.agent.tensors import HEAD_LENGTH, MalformedTensor, decode, encode_binary, encode_json, join, split
+from testbed.agent.tensors import (
+    BINARY_EXTENSION,
+    HEAD_LENGTH,
+    MalformedTensor,
+    decode,
+    encode_binary,
+    encode_json,
+    join,
+    split,
+)
 
-BINARY_EXTENSION = "binary_tensor_data"
 MOST_REPLY_BYTES = 1 << 28
 """a compressed reply that inflates to more is no answer"""
 
@@ -67,7 +75,7 @@ class HttpChannel:
         def send(deadline_ns: int) -> Exchange:
             try:
                 exchange = self._infer(request, request_id, deadline_ns)
-            except RequestRefused:
+            except _NotRead:
                 if self._binary is not None:
                     raise
                 self._binary = False
@@ -171,6 +179,10 @@ class HttpChannel:
         return wire.connection.getresponse(), sent_ns
 
 
+class _NotRead(RequestRefused):
+    """It makes nothing of the request's body."""
+
+
 _Request = tuple[str, str, "bytes | None", Mapping[str, str]]
 
 
@@ -204,6 +216,8 @@ def _require_answer(reply: _Reply) -> None:
         raise Unavailable(message, float(after))
     if reply.status in (401, 403):
         raise RequestRefused(f"{message}: give the endpoint the server's token (token_file or token_env)")
+    if reply.status in (400, 415, 422):
+        raise _NotRead(message)
     if 400 <= reply.status < 500 and reply.status not in (408, 429):
         raise RequestRefused(message)
     raise NoAnswer(message)

@@ -11,9 +11,6 @@ from testbed.agent.contract import Tensors
 from testbed.agent.targets.failures import RequestRefused
 from testbed.agent.tensors import MalformedTensor, datatype
 
-JPEG_EXTENSION = "jpeg_tensor_data"
-"""among a server's extensions: each input that is UINT8 [1, 3, height, width] may come as one JPEG in a BYTES tensor"""
-
 Slot = tuple[str, tuple[int, ...]]
 """datatype and shape of an input or output; -1 is a size left open"""
 

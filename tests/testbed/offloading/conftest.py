@@ -15,7 +15,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from testbed.agent.contract import Model
-from testbed.serve import InferenceServer, OnnxEngine
+from testbed.serve import InferenceServer, Limits, OnnxEngine
 
 TYPES = {
     "fp32": TensorProto.FLOAT,
@@ -59,7 +59,7 @@ def engines(echo_path: Path, mean_path: Path) -> dict[str, OnnxEngine]:
 
 @pytest.fixture
 def server(engines: dict[str, OnnxEngine]) -> Iterator[InferenceServer]:
-    with InferenceServer(engines, max_request_bytes=1 << 20) as running:
+    with InferenceServer(engines, limits=Limits(request_bytes=1 << 20)) as running:
         yield running
 
 

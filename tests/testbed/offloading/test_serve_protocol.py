@@ -55,7 +55,7 @@ def test_health_and_metadata(connection: HTTPConnection) -> None:
     assert ask_json(connection, "GET", "/v2/health/ready") == (200, {"ready": True})
     status, server = ask_json(connection, "GET", "/v2")
     assert status == 200
-    assert server["extensions"] == ["binary_tensor_data"]
+    assert server["extensions"] == ["binary_tensor_data", "jpeg_tensor_data", "statistics", "model_repository"]
     assert ask_json(connection, "GET", "/v2/models/mean-fp32/ready")[0] == 200
     status, model = ask_json(connection, "GET", "/v2/models/mean-fp32/versions/1")
     assert (status, model) == (

@@ -21,9 +21,11 @@ from testbed.agent.tensors import (
     split,
 )
 
-DTYPES = st.sampled_from([*DATATYPES.values(), np.dtype(">f4"), np.dtype(">i8")])
+NUMBERS = [dtype for dtype in DATATYPES.values() if dtype.kind != "O"]
+DTYPES = st.sampled_from([*NUMBERS, np.dtype(">f4"), np.dtype(">i8")])
 SHAPES = hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5)
-ARRAYS = hnp.arrays(DTYPES, SHAPES)
+ARRAYS = hnp.arrays(DTYPES, SHAPES) | hnp.arrays(np.dtype("O"), SHAPES, elements=st.binary(max_size=6))
+TEXTS = hnp.arrays(np.dtype("O"), SHAPES, elements=st.text(max_size=6).map(lambda text: text.encode()))
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-3, 1 << 70) | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
@@ -34,7 +36,7 @@ JSON = st.recursive(
 def descriptions() -> st.SearchStrategy[object]:
     fields = {
         "name": st.sampled_from(["a", "b"]) | JSON,
-        "datatype": st.sampled_from(sorted(DATATYPES)) | JSON,
+        "datatype": st.sampled_from([*sorted(DATATYPES), "BF16"]) | JSON,
         "shape": st.lists(st.integers(0, 3), max_size=3) | JSON,
     }
     optional = {
@@ -57,7 +59,7 @@ def test_binary_tensors_survive_the_wire(tensors: dict[str, np.ndarray]) -> None
         assert received[name].shape == tensor.shape
 
 
-@given(hnp.arrays(DTYPES, SHAPES, elements={"allow_nan": False, "allow_infinity": False}))
+@given(hnp.arrays(DTYPES, SHAPES, elements={"allow_nan": False, "allow_infinity": False}) | TEXTS)
 def test_json_tensors_survive_the_wire(tensor: np.ndarray) -> None:
     description = json.loads(json.dumps(encode_json("x", tensor)))
     received = decode([description], memoryview(b""))["x"]
@@ -107,7 +109,13 @@ def test_elements_lie_as_the_protocol_says() -> None:
 @pytest.mark.parametrize(
     ("description", "named"),
     [
-        ({"name": "x", "datatype": "BF16", "shape": [1]}, "datatype 'BF16'"),
+        ({"name": "x", "datatype": "FP8", "shape": [1]}, "datatype 'FP8'"),
+        ({"name": "x", "datatype": "BYTES", "shape": [2], "data": ["one"]}, "flat list of 2 texts"),
+        ({"name": "x", "datatype": "BYTES", "shape": [1], "data": [1]}, "flat list of 1 texts"),
+        ({"name": "x", "datatype": "BYTES", "shape": [1], "parameters": {"binary_data_size": 8}}, "cut short"),
+        ({"name": "x", "datatype": "BYTES", "shape": [0], "parameters": {"binary_data_size": 8}}, "not 0 elements"),
+        ({"name": "x", "datatype": "BYTES", "shape": [1], "parameters": {"binary_data_size": 9}}, "8 are left"),
+        ({"name": "x", "datatype": "BF16", "shape": [3], "parameters": {"binary_data_size": 8}}, "needs 6 bytes"),
         ({"name": "x", "datatype": "INT8", "shape": [2], "data": [1, 300]}, "out of range"),
         ({"name": "x", "datatype": "INT8", "shape": [2], "data": [1, 2.5]}, "float64 elements"),
         ({"name": "x", "datatype": "FP32", "shape": [2, 2], "data": [1.0]}, r"FP32 \[2, 2\]"),
@@ -124,6 +132,10 @@ def test_a_refusal_names_what_does_not_fit(description: dict[str, object], named
 def test_types_the_protocol_lacks_are_refused() -> None:
     with pytest.raises(MalformedTensor, match="complex64"):
         datatype(np.dtype("c8"))
+    with pytest.raises(MalformedTensor, match="bytes alone"):
+        encode_binary("x", np.array([None]))
+    with pytest.raises(MalformedTensor, match="no text"):
+        encode_json("x", np.array([b"\xff"], "O"))
     with pytest.raises(MalformedTensor, match="NaN"):
         encode_json("x", np.array([np.nan]))
 
@@ -132,3 +144,12 @@ def test_bytes_left_over_are_refused() -> None:
     description, elements = encode_binary("x", np.zeros(2, "f4"))
     with pytest.raises(MalformedTensor, match="1 bytes are left over"):
         decode([description], memoryview(bytes(elements) + b"!"))
+
+
+@given(hnp.arrays(np.dtype("<f4"), SHAPES))
+def test_bf16_comes_as_the_float32_it_is_the_upper_half_of(tensor: np.ndarray) -> None:
+    upper = (tensor.view("<u4") >> 16).astype("<u2")
+    description = {"name": "x", "datatype": "BF16", "shape": list(tensor.shape)}
+    description["parameters"] = {"binary_data_size": upper.nbytes}
+    received = decode([description], memoryview(upper.tobytes()))["x"]
+    np.testing.assert_array_equal(received.view("<u4"), tensor.view("<u4") & 0xFFFF0000)
