@@ -189,6 +189,8 @@ class TrialRecord:
     """time the radio spent sending, over all inferences; 0 on the board"""
     receive_s: float
     """time the radio spent receiving, over all inferences; 0 on the board"""
+    compute_s: float
+    """time the target computed, over all inferences; 0 where a server does not tell"""
     qos_s: float
     qos_met: int
     """of the n, how many answered within qos_s"""

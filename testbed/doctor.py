@@ -15,10 +15,12 @@ import numpy as np
 from power import ClockFit, PowerError
 from testbed import power_switch
 from testbed.agent.shaping.survey import how_to_install
+from testbed.agent.targets.terms import tls_context
 from testbed.alignment import align
 from testbed.config import Bench, Endpoint
 from testbed.config.power_switch import PowerSwitchSettings
 from testbed.deploy.checks import judge, survey
+from testbed.endpoints import terms
 from testbed.errors import BenchError, TestbedError
 from testbed.finding import Finding
 from testbed.meter import Meter
@@ -88,7 +90,17 @@ def _endpoint(name: str, endpoint: Endpoint) -> Finding:
     if endpoint.url is None:
         return Finding(what, "ok", f"will be started on this host ({endpoint.serve})")
     try:
-        with urllib.request.urlopen(f"{endpoint.url}/v2/health/ready", timeout=endpoint.timeout_s) as answer:
+        asked = terms(name, endpoint)
+    except BenchError as error:
+        return Finding(what, "wrong", str(error))
+    if endpoint.url.startswith("grpc"):
+        return Finding(what, "doubtful", f"{endpoint.url} speaks gRPC: it is asked when a suite loads its models")
+    request = urllib.request.Request(f"{endpoint.url}/v2/health/ready")
+    if asked.token is not None:
+        request.add_unredirected_header("Authorization", f"Bearer {asked.token}")
+    try:
+        context = tls_context(asked) if endpoint.url.startswith("https") else None
+        with urllib.request.urlopen(request, timeout=endpoint.timeout_s, context=context) as answer:
             return Finding(what, "ok", f"{endpoint.url} is ready (HTTP {answer.status})")
     except (OSError, ValueError, HTTPException) as error:
         return Finding(what, "wrong", f"{endpoint.url} does not answer /v2/health/ready: {error}; start the server")

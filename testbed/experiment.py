@@ -24,6 +24,7 @@ from testbed.actions import resolve_actions
 from testbed.alignment import align
 from testbed.calibration import CalibrationRecord
 from testbed.config import Bench, Environment, Suite, Workload, bench_schema
+from testbed.endpoints import as_request, terms
 from testbed.environments import resolve_environment
 from testbed.errors import BenchError
 from testbed.meter import Meter
@@ -31,6 +32,7 @@ from testbed.models import zoo
 from testbed.opening import OpenBench, Served, open_bench, serving
 from testbed.plan import build_plan
 from testbed.records import calibration_facts
+from testbed.remote import RequestFailed
 from testbed.runner import Runner, Watcher
 
 _log = logging.getLogger(__name__)
@@ -94,7 +96,9 @@ def _carry_out(
             def furnish(on_step: Callable[[str], None]) -> None:
                 for name, endpoint in bench.endpoints.items():
                     if name in servers.urls:
-                        opened.agent.ask("endpoint", name=name, url=servers.urls[name], timeout_s=endpoint.timeout_s)
+                        url, timeout_s = servers.urls[name], endpoint.timeout_s
+                        asked = as_request(terms(name, endpoint))
+                        opened.agent.ask("endpoint", name=name, url=url, timeout_s=timeout_s, terms=asked)
                 _bring_to_board(opened, suite, models, actions, seed, on_step)
 
             furnish(audience.step)
@@ -246,7 +250,11 @@ def _bring_to_board(
         )
         for target, precision in sorted({(action.target, action.precision) for action in actions}):
             on_step(f"loading {model.name} on {target} at {precision}")
-            agent.ask("load", patience_s=600.0, workload=workload.name, target=target, precision=precision)
+            try:
+                agent.ask("load", patience_s=600.0, workload=workload.name, target=target, precision=precision)
+            except RequestFailed as failure:
+                what = f"workload '{workload.name}' at {precision} on {target}"
+                raise BenchError(f"{what} cannot be measured: {failure}") from None
 
 
 def _packed(tensors: Mapping[str, np.ndarray[Any, Any]]) -> bytes:

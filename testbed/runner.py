@@ -249,6 +249,7 @@ class Runner:
             latencies_s=latencies_s,
             transmit_s=answer["transmit_s"],
             receive_s=answer["receive_s"],
+            compute_s=answer["compute_s"],
             qos_s=workload.qos_s,
             qos_met=sum(latency_s <= workload.qos_s for latency_s in answered_s),
             accuracy=answer["accuracy"] if answered_s else None,

@@ -23,6 +23,7 @@ from testbed.agent.shaping.shape import Shape
 from testbed.agent.shaping.shaper import Shaper
 from testbed.agent.store import ModelStore
 from testbed.agent.targets.kserve import RemoteTarget
+from testbed.agent.targets.terms import Terms
 from testbed.agent.trial import Trial, Window, run_trial
 
 
@@ -33,7 +34,7 @@ class Agent:
         self._board = board
         self._models = models
         self._remotes: dict[str, Target] = {}
-        self._addresses: dict[str, tuple[str, float]] = {}
+        self._addresses: dict[str, tuple[str, float, Terms]] = {}
         self._tasks: dict[str, Task] = {}
         self._loaded: dict[str, Model] = {}
         self._sessions: dict[tuple[str, str, str], Session] = {}
@@ -63,11 +64,15 @@ class Agent:
         """Keep a model file on the board."""
         self._models.put(sha256, content)
 
-    def endpoint(self, name: str, url: str, timeout_s: float) -> None:
-        """Make a remote target of a server that speaks the Open Inference Protocol."""
+    def endpoint(self, name: str, url: str, timeout_s: float, terms: dict[str, Any]) -> None:
+        """Make a remote target of a server that speaks the Open Inference Protocol; `terms` are the fields of `Terms`.
+
+        Raises ValueError for certificates that cannot be read.
+        """
         address = self._board.reach(name, url, timeout_s) if isinstance(self._board, Simulated) else url
-        self._remotes[name] = RemoteTarget(address, self._board.clock, timeout_s)
-        self._addresses[name] = address, timeout_s
+        asked = Terms(**terms)
+        self._remotes[name] = RemoteTarget(address, self._board.clock, timeout_s, asked)
+        self._addresses[name] = address, timeout_s, asked
 
     def workload(
         self,
@@ -173,9 +178,9 @@ class Agent:
 
     def probe(self, name: str, up_bytes: int) -> dict[str, Any]:
         """Probe the path to a remote target; returns the fields of `Path`, or the "failure"."""
-        address, timeout_s = self._addresses[name]
+        address, timeout_s, terms = self._addresses[name]
         try:
-            return asdict(probe(address, timeout_s, up_bytes))
+            return asdict(probe(address, timeout_s, up_bytes, terms))
         except ProbeFailed as failure:
             return {"failure": str(failure)}
 
@@ -232,6 +237,7 @@ class Agent:
             "latencies_s": trial.latencies_s,
             "transmit_s": trial.transmit_s,
             "receive_s": trial.receive_s,
+            "compute_s": trial.compute_s,
             "failure": trial.failure,
             "accuracy": task.accuracy[action.precision],
             "estimated_energy_j": estimated_j,

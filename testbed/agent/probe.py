@@ -13,6 +13,8 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from statistics import median
 from urllib.parse import urlsplit
 
+from testbed.agent.targets.terms import Terms, tls_context
+
 SMALL_REQUESTS, LARGE_REQUESTS = 5, 3
 """how many of each; the first large one widens TCP's window, the others are timed"""
 LEAST_BYTES, MOST_BYTES = 4_000, 1_000_000
@@ -40,20 +42,27 @@ class Path:
     """length of that body"""
 
 
-def probe(url: str, timeout_s: float, up_bytes: int) -> Path:
-    """Probe the path to the server at `url` with large requests of about `up_bytes`.
+def probe(url: str, timeout_s: float, up_bytes: int, terms: Terms | None = None) -> Path:
+    """Probe the path to the server at `url`, http:// or https://, with large requests of about `up_bytes`.
 
     Raises ProbeFailed when it does not answer all of them within `timeout_s` each.
     """
     parts = urlsplit(url)
-    connect = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-    connection = connect(parts.hostname or "", parts.port, timeout=timeout_s)
+    asked = terms or Terms()
+    connection = (
+        HTTPSConnection(parts.hostname or "", parts.port, timeout=timeout_s, context=tls_context(asked))
+        if parts.scheme == "https"
+        else HTTPConnection(parts.hostname or "", parts.port, timeout=timeout_s)
+    )
+    headers = {} if asked.token is None else {"Authorization": f"Bearer {asked.token}"}
     body = bytes(min(max(up_bytes, LEAST_BYTES), MOST_BYTES))
     try:
         connection.connect()
         connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        small_s = [_seconds(lambda: _exchange(connection, "GET", _SMALL_PATH)) for _ in range(SMALL_REQUESTS)]
-        large_s = [_seconds(lambda: _exchange(connection, "POST", _LARGE_PATH, body)) for _ in range(LARGE_REQUESTS)]
+        small_s = [_seconds(lambda: _exchange(connection, headers, "GET", _SMALL_PATH)) for _ in range(SMALL_REQUESTS)]
+        large_s = [
+            _seconds(lambda: _exchange(connection, headers, "POST", _LARGE_PATH, body)) for _ in range(LARGE_REQUESTS)
+        ]
     except (OSError, HTTPException) as error:
         reason = f"no answer within {timeout_s:g} s" if isinstance(error, TimeoutError) else str(error)
         raise ProbeFailed(f"{url}: {reason or type(error).__name__}") from None
@@ -63,8 +72,10 @@ def probe(url: str, timeout_s: float, up_bytes: int) -> Path:
     return Path(median(small_s), min(small_s), 8 * len(body) / sending_s, len(body))
 
 
-def _exchange(connection: HTTPConnection, method: str, path: str, body: bytes | None = None) -> None:
-    connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
+def _exchange(
+    connection: HTTPConnection, headers: dict[str, str], method: str, path: str, body: bytes | None = None
+) -> None:
+    connection.request(method, path, body, {**headers, "Content-Type": "application/json"} if body else headers)
     connection.getresponse().read()
 
 

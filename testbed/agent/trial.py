@@ -30,6 +30,8 @@ class Trial:
     transmit_s: float = 0.0
     """sum over the inferences"""
     receive_s: float = 0.0
+    compute_s: float = 0.0
+    """as far as the target tells: a server may keep it to itself"""
     failure: str | None = None
     """why the target gave no answer; the trial ends there"""
     marked_ns: tuple[tuple[int, int], tuple[int, int]] | None = None
@@ -48,10 +50,13 @@ class Trial:
         """Count one finished inference."""
         self.inferences_ns.append((result.start_ns, result.end_ns))
         for span in result.spans:
+            length_s = (span.end_ns - span.start_ns) * 1e-9
             if span.name == "transmit":
-                self.transmit_s += (span.end_ns - span.start_ns) * 1e-9
+                self.transmit_s += length_s
             elif span.name == "receive":
-                self.receive_s += (span.end_ns - span.start_ns) * 1e-9
+                self.receive_s += length_s
+            elif span.name == "compute":
+                self.compute_s += length_s
 
 
 AFTERMATH_S = 0.25

@@ -49,17 +49,44 @@ LinkSettings = Annotated[VirtualLinkSettings | NetemLinkSettings, Field(discrimi
 class Endpoint(Strict):
     """A remote target that speaks the Open Inference Protocol."""
 
-    url: str | None = Field(default=None, pattern=r"^https?://[^/\s]+$")
-    """a server that runs already"""
+    url: str | None = Field(default=None, pattern=r"^(https?|grpcs?)://[^/\s]+$")
+    """a server that runs already: http://host:port, https://, or grpc:// and grpcs://"""
     serve: Literal["virtual-gpu", "host"] | None = None
     """a server to start beside the controller: a virtual server GPU, or this host's own ONNX Runtime"""
     timeout_s: Seconds = Field(default=2.0, gt=0)
     """an answer later than this counts as none"""
+    retries: int = Field(default=0, ge=0, le=10)
+    """how often a request is sent again, within `timeout_s`, that was refused or reset before a byte of a reply, or told
+    503 and when to come again"""
+    ca_file: Path | None = None
+    """certificates, in PEM on this host, that may vouch for the server; absent: those of the board's system"""
+    token_file: Path | None = None
+    """a file on this host that holds the server's bearer token and nothing else"""
+    token_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """the environment variable that holds it"""
+    compress: Literal["gzip", "deflate"] | None = None
+    """of requests and replies; absent: none"""
+    input: Literal["tensor", "jpeg"] = "tensor"
+    """how photos (uint8 [1, 3, height, width]) are sent; "jpeg" needs a model that takes JPEG"""
+    jpeg_quality: int = Field(default=90, ge=1, le=95)
+    models: dict[str, str] = Field(default_factory=dict)
+    """what the server calls a model, where that is not `<model>-<precision>`"""
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is asked as the virtual radio's law supposes: over HTTP, for tensors as they are."""
+        return (self.url or "http://").startswith("http://") and self.compress is None and self.input == "tensor"
 
     @model_validator(mode="after")
     def _one_server(self) -> Endpoint:
         if (self.url is None) == (self.serve is None):
             raise ValueError("give either 'url' (a running server) or 'serve' (one to start)")
+        if self.token_file is not None and self.token_env is not None:
+            raise ValueError("give the token by 'token_file' or by 'token_env', not both")
+        if self.ca_file is not None and not (self.url or "").startswith(("https://", "grpcs://")):
+            raise ValueError("a 'ca_file' vouches for a server at https:// or grpcs://: give such a url")
+        if self.url is None and (self.token_file or self.token_env or self.models):
+            raise ValueError("a server that is started here has no token, and the bench's own names")
         return self
 
 
@@ -103,9 +130,20 @@ class Bench(Strict):
                 if not virtual
                 else "a virtual board's packets pass its modelled radio: give it a link of kind 'virtual'"
             )
+        if virtual and (others := [name for name, endpoint in self.endpoints.items() if not endpoint.plain]):
+            raise ValueError(
+                f"the modelled radio of a virtual board passes plain tensors over http:// only: leave https, gRPC, "
+                f"compress and jpeg out of endpoint {', '.join(others)}"
+            )
+        if self.link is not None and self.link.probe:
+            self._probes_need_http()
         if isinstance(self.link, NetemLinkSettings):
             self._netem_knows_where()
         return self
+
+    def _probes_need_http(self) -> None:
+        if grpc := [name for name, endpoint in self.endpoints.items() if (endpoint.url or "").startswith("grpc")]:
+            raise ValueError(f"probes of the path speak HTTP: give {', '.join(grpc)} its http:// url, or no 'probe'")
 
     def _netem_knows_where(self) -> None:
         if not self.endpoints:
@@ -113,7 +151,7 @@ class Bench(Strict):
         if started := [name for name, endpoint in self.endpoints.items() if endpoint.url is None]:
             raise ValueError(
                 f"a netem link must know where {', '.join(started)} answers before it starts: give its 'url' "
-                "(python -m testbed.serve starts a server by hand)"
+                "(`testbed serve` starts a server by hand)"
             )
 
 

@@ -13,6 +13,7 @@ from testbed.agent.shaping.filters import Address
 from testbed.agent.shaping.shape import Shape
 from testbed.agent.shaping.shaper import Shaper, Side
 from testbed.agent.shaping.survey import ShapingError, how_to_install
+from testbed.agent.targets.terms import PORTS
 from testbed.errors import BenchError
 from testbed.network.conditions import Applied, Condition
 from testbed.network.shapes import observed, shapes
@@ -115,7 +116,7 @@ class NetemLink:
 def addresses(url: str) -> list[Address]:
     """Where an endpoint answers, of both families. Raises BenchError for a name that leads nowhere."""
     parts = urlsplit(url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
+    port = parts.port or PORTS[parts.scheme]
     try:
         found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
     except OSError as error:

@@ -102,6 +102,7 @@ def trial(index: int, **changes: object) -> TrialRecord:
             n=4,
             latencies_s=(0.0025, 0.0024, 0.0026, 0.0025),
             transmit_s=0.0,
+            compute_s=0.0,
             receive_s=0.0,
             qos_s=0.05,
             qos_met=4,

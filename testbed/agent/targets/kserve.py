@@ -15,12 +15,11 @@ from testbed.agent.targets.images import as_jpeg, require_pillow
 from testbed.agent.targets.kserve_grpc import GrpcChannel
 from testbed.agent.targets.kserve_http import HttpChannel
 from testbed.agent.targets.signature import Signature
-from testbed.agent.targets.terms import Terms, served_name
+from testbed.agent.targets.terms import PORTS, Terms, served_name
 from testbed.agent.tensors import MalformedTensor
 
 _log = logging.getLogger(__name__)
 
-_PORTS = {"http": 80, "https": 443, "grpc": 8001, "grpcs": 8001}
 _BACK_OFF_NS = 50_000_000
 """before a request is first sent again; doubled each time"""
 
@@ -34,10 +33,10 @@ class RemoteTarget:
         Raises ValueError for another form of url, and for certificates that cannot be read.
         """
         parts = urlsplit(url)
-        if parts.scheme not in _PORTS or parts.hostname is None or parts.path not in ("", "/"):
+        if parts.scheme not in PORTS or parts.hostname is None or parts.path not in ("", "/"):
             raise ValueError(f"a server's url is http://host:port, https://, grpc:// or grpcs://, not '{url}'")
         self._url = url
-        self._scheme, self._host, self._port = parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme]
+        self._scheme, self._host, self._port = parts.scheme, parts.hostname, parts.port or PORTS[parts.scheme]
         self._clock = clock
         self._timeout_s = timeout_s
         self._terms = terms or Terms()

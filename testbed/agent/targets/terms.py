@@ -5,9 +5,13 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal
 
 Compression = Literal["gzip", "deflate"]
+
+PORTS: Mapping[str, int] = MappingProxyType({"http": 80, "https": 443, "grpc": 8001, "grpcs": 8001})
+"""scheme of a server's url -> the port where the url names none"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,6 +133,7 @@ def _metered(action: Action) -> dict[str, Any]:
         "action": {"target": action.target, "precision": action.precision, "frequency_hz": action.frequency_hz},
         "latency_s": latency_s,
         "transmit_s": 0.0,
+        "compute_s": 0.0,
         "receive_s": 0.0,
         "energy_j": 25.0 * latency_s,
     }

@@ -36,6 +36,7 @@ def trial(index: int, action: tuple[str, str, float | None], environment: str, *
         "n": 2,
         "latencies_s": (latency_s, 1.1 * latency_s),
         "transmit_s": 0.0,
+        "compute_s": 0.0,
         "receive_s": 0.0,
         "qos_s": 0.05,
         "qos_met": 2,
