@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from statistics import median
 from urllib.parse import urlsplit
@@ -59,10 +60,9 @@ def probe(url: str, timeout_s: float, up_bytes: int, terms: Terms | None = None)
     try:
         connection.connect()
         connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        small_s = [_seconds(lambda: _exchange(connection, headers, "GET", _SMALL_PATH)) for _ in range(SMALL_REQUESTS)]
-        large_s = [
-            _seconds(lambda: _exchange(connection, headers, "POST", _LARGE_PATH, body)) for _ in range(LARGE_REQUESTS)
-        ]
+        ask = partial(_exchange, connection, headers)
+        small_s = [_seconds(lambda: ask("GET", _SMALL_PATH)) for _ in range(SMALL_REQUESTS)]
+        large_s = [_seconds(lambda: ask("POST", _LARGE_PATH, body)) for _ in range(LARGE_REQUESTS)]
     except (OSError, HTTPException) as error:
         reason = f"no answer within {timeout_s:g} s" if isinstance(error, TimeoutError) else str(error)
         raise ProbeFailed(f"{url}: {reason or type(error).__name__}") from None

@@ -26,6 +26,7 @@ from testbed.cli.arena import arena
 from testbed.cli.monitor import monitor
 from testbed.cli.net import net
 from testbed.cli.progress import RunDisplay
+from testbed.cli.serve import serve
 from testbed.cli.tables import show_findings, summary_table
 from testbed.config import Suite, bench_schema, load_bench, load_suite
 from testbed.doctor import examine
@@ -165,6 +166,7 @@ def schema(of: Annotated[Literal["bench", "suite", "arena"], typer.Argument(help
 
 app.command()(arena)
 app.add_typer(agent, name="agent")
+app.command()(serve)
 app.add_typer(monitor, name="monitor")
 app.add_typer(net, name="net")
 

@@ -49,15 +49,15 @@ LinkSettings = Annotated[VirtualLinkSettings | NetemLinkSettings, Field(discrimi
 class Endpoint(Strict):
     """A remote target that speaks the Open Inference Protocol."""
 
-    url: str | None = Field(default=None, pattern=r"^(https?|grpcs?)://[^/\s]+$")
+    url: str | None = Field(default=None, pattern=r"^(https?|grpcs?)://[^/@\s]+$")
     """a server that runs already: http://host:port, https://, or grpc:// and grpcs://"""
     serve: Literal["virtual-gpu", "host"] | None = None
     """a server to start beside the controller: a virtual server GPU, or this host's own ONNX Runtime"""
     timeout_s: Seconds = Field(default=2.0, gt=0)
     """an answer later than this counts as none"""
     retries: int = Field(default=0, ge=0, le=10)
-    """how often a request is sent again, within `timeout_s`, that was refused or reset before a byte of a reply, or told
-    503 and when to come again"""
+    """how often a request is sent again, within `timeout_s`, that was refused or reset before a byte of a reply, or
+    told 503 and when to come again"""
     ca_file: Path | None = None
     """certificates, in PEM on this host, that may vouch for the server; absent: those of the board's system"""
     token_file: Path | None = None
@@ -171,5 +171,12 @@ def _one_of(kinds: list[type[Strict]]) -> Any:
 
 
 def load_bench(path: Path) -> Bench:
-    """Raises BenchError naming every mistake with its line."""
-    return load(path, bench_schema())
+    """Files of endpoints are looked for beside the bench. Raises BenchError naming every mistake with its line."""
+    bench = load(path, bench_schema())
+    endpoints = {name: _anchored(endpoint, path.resolve().parent) for name, endpoint in bench.endpoints.items()}
+    return bench.model_copy(update={"endpoints": endpoints})
+
+
+def _anchored(endpoint: Endpoint, folder: Path) -> Endpoint:
+    given = {"ca_file": endpoint.ca_file, "token_file": endpoint.token_file}
+    return endpoint.model_copy(update={key: folder / path for key, path in given.items() if path is not None})

@@ -1,4 +1,7 @@
-"""`python -m testbed.serve --model name=path ...`: serve ONNX files over the Open Inference Protocol."""
+"""`python -m testbed.serve --model name=path ...`: what `serve: host` in a bench starts, for this machine alone.
+
+A person starts `testbed serve`.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,6 @@ def main() -> None:
     parser.add_argument(
         "--model", action="append", type=named, required=True, metavar="NAME=PATH", help="may be repeated"
     )
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: this machine only)")
     parser.add_argument("--port", type=int, default=0, help="port to listen at (default: a free one)")
     parser.add_argument("--threads", type=int, default=0, help="of ONNX Runtime (default: its choice)")
     parser.add_argument(
@@ -27,7 +29,7 @@ def main() -> None:
     try:
         providers = arguments.provider or ["CPUExecutionProvider"]
         engines = {name: OnnxEngine(Path(path), arguments.threads, providers) for name, path in arguments.model}
-        server = InferenceServer(engines, arguments.host, arguments.port)
+        server = InferenceServer(engines, port=arguments.port)
     except (OSError, ValueError) as error:
         sys.exit(f"testbed.serve: {error}")
     run(server)

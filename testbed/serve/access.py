@@ -10,7 +10,7 @@ from pathlib import Path
 
 def refuse_open_door(host: str, token: str | None) -> None:
     """Raises ValueError for an address beyond this machine without a token."""
-    if token is None and not _is_loopback(host):
+    if token is None and not is_loopback(host):
         raise ValueError(
             f"listening at {host} lets the whole network in: give --token-file or --token-env, or listen at 127.0.0.1"
         )
@@ -33,7 +33,8 @@ def tls_context(certificate: Path, key: Path) -> ssl.SSLContext:
     return context
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether nobody but this machine reaches it."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
