@@ -155,7 +155,7 @@ def _read_description(description: object) -> tuple[str, np.dtype[Any], tuple[in
 
 
 def _binary_size(name: str, description: dict[str, Any]) -> int | None:
-    parameters = description.get("parameters", {})
+    parameters = description.get("parameters") or {}  # KServe 0.21 writes null
     if not isinstance(parameters, dict):
         raise MalformedTensor(f"tensor '{name}': its parameters are not a JSON object")
     size = parameters.get("binary_data_size")

@@ -214,7 +214,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _body(self) -> memoryview:
         """The request's body, read whole. What cannot be read is refused, and the connection ended."""
-        length = self.headers.get("Content-Length", "")
+        length = self.headers.get("Content-Length", "" if "Transfer-Encoding" in self.headers else "0")
         if not (length.isascii() and length.isdigit()):
             raise self._refusal(HTTPStatus.LENGTH_REQUIRED, "the request needs a Content-Length")
         most = self.server.service.limits.request_bytes

@@ -88,8 +88,7 @@ class RemoteSession:
             self._rehearse(inputs)
         except RequestRefused as refusal:
             self._channel.abort()
-            cure = "" if self._terms.jpeg_quality is None else "; does the model take JPEG? else set `input: tensor`"
-            raise RequestRefused(f"{self._name}: {refusal}{cure}") from None
+            raise RequestRefused(f"{self._name}: {refusal}{self._doubt()}") from None
         except (NoAnswer, MalformedTensor) as failure:
             self._channel.abort()
             _log.warning("not warmed: %s: %s", self._name, failure)
@@ -114,6 +113,12 @@ class RemoteSession:
     def close(self) -> None:
         """End the connection."""
         self._channel.close()
+
+    def _doubt(self) -> str:
+        """What the bench asks for that not every server takes."""
+        compress = "" if self._terms.compress is None else "; if it takes no compressed requests, leave out `compress`"
+        jpeg = "" if self._terms.jpeg_quality is None else "; if the model takes no JPEG, leave out `input: jpeg`"
+        return compress + jpeg
 
     def _rehearse(self, inputs: Sequence[Tensors]) -> None:
         self._signature, before = self._channel.describe(self._deadline_ns()), None
@@ -160,7 +165,7 @@ class RemoteSession:
         told_ns = self._compute_ns if exchange.compute_ns is None else exchange.compute_ns
         waited_ns = exchange.answered_ns - exchange.sent_ns
         computed_ns = min(told_ns or 0, waited_ns)
-        computing_ns = exchange.sent_ns + (waited_ns - computed_ns) // 2
+        computing_ns = exchange.sent_ns + ((waited_ns - computed_ns) // 2 if computed_ns else 0)
         stretches = (
             ("encode", sent.encoded_ns),
             ("retry", sent.begun_ns),

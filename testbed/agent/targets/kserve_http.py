@@ -75,7 +75,7 @@ class HttpChannel:
         def send(deadline_ns: int) -> Exchange:
             try:
                 exchange = self._infer(request, request_id, deadline_ns)
-            except _NotRead:
+            except (_NotRead, _Failed):
                 if self._binary is not None:
                     raise
                 self._binary = False
@@ -183,6 +183,10 @@ class _NotRead(RequestRefused):
     """It makes nothing of the request's body."""
 
 
+class _Failed(NoAnswer):
+    """It broke over the request, as MLServer 1.7 does over binary tensors."""
+
+
 _Request = tuple[str, str, "bytes | None", Mapping[str, str]]
 
 
@@ -220,7 +224,7 @@ def _require_answer(reply: _Reply) -> None:
         raise _NotRead(message)
     if 400 <= reply.status < 500 and reply.status not in (408, 429):
         raise RequestRefused(message)
-    raise NoAnswer(message)
+    raise _Failed(message) if reply.status == 500 else NoAnswer(message)
 
 
 def _no_answer(error: Exception) -> NoAnswer:
