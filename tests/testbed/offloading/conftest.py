@@ -7,11 +7,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+import trustme
 from onnx import TensorProto, helper
 
 from testbed.agent.contract import Model
@@ -90,3 +92,23 @@ def program() -> Program:
                 process.wait()
 
     return start
+
+
+@dataclass(frozen=True)
+class Authority:
+    """A CA made for a test, and a certificate it gave to "localhost" and 127.0.0.1."""
+
+    ca_pem: str
+    certificate: Path
+    key: Path
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    folder = tmp_path_factory.mktemp("tls")
+    ca = trustme.CA()
+    issued = ca.issue_cert("localhost", "127.0.0.1")
+    issued.private_key_pem.write_to_path(folder / "key.pem")
+    for i, blob in enumerate(issued.cert_chain_pems):
+        blob.write_to_path(folder / "certificate.pem", append=i > 0)
+    return Authority(ca.cert_pem.bytes().decode(), folder / "certificate.pem", folder / "key.pem")
