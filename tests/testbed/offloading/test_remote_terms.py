@@ -273,9 +273,8 @@ def test_a_reply_cut_in_the_middle_is_not() -> None:
         read_request(connection)
         connection.sendall(good_reply("0")[:-1])
 
-    with scripted(half) as (url, served):
-        with pytest.raises(TargetFailed, match="IncompleteRead"):
-            session(url, Terms(retries=3)).run(INPUT)
+    with scripted(half) as (url, served), pytest.raises(TargetFailed, match="IncompleteRead"):
+        session(url, Terms(retries=3)).run(INPUT)
     assert served == [0]
 
 

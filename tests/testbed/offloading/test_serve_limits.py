@@ -149,13 +149,12 @@ def test_a_request_that_inflates_over_the_bound_is_refused() -> None:
 
 @pytest.mark.parametrize("path", ["/v2", "/v2/health/live", "/v2/models/net", "/v2/models/net/stats"])
 def test_without_the_token_nothing_is_told(path: str) -> None:
-    with InferenceServer({"net": Ready()}, token="s3cret") as server:
-        with connected(server) as http:
-            for wrong in ({}, {"Authorization": "Bearer s3cre"}, {"Authorization": "s3cret"}):
-                status, headers, answer = ask(http, "GET", path, None, **wrong)
-                assert (status, headers["Connection"]) == (401, "close")
-                assert "s3cret" not in answer["error"]
-            assert ask(http, "GET", path, None, Authorization="Bearer s3cret")[0] == 200
+    with InferenceServer({"net": Ready()}, token="s3cret") as server, connected(server) as http:
+        for wrong in ({}, {"Authorization": "Bearer s3cre"}, {"Authorization": "s3cret"}):
+            status, headers, answer = ask(http, "GET", path, None, **wrong)
+            assert (status, headers["Connection"]) == (401, "close")
+            assert "s3cret" not in answer["error"]
+        assert ask(http, "GET", path, None, Authorization="Bearer s3cret")[0] == 200
 
 
 def test_an_infer_without_the_token_is_refused_unread() -> None:
