@@ -100,9 +100,11 @@ def test_a_token_and_a_certificate(authority: Authority) -> None:
 
 
 def test_a_stranger_is_not_trusted(authority: Authority) -> None:
-    with service(certificate_and_key=(authority.certificate, authority.key)) as running:
-        with pytest.raises(RequestRefused, match="`ca_file`"):
-            session(running.url).warm([INPUT])
+    with (
+        service(certificate_and_key=(authority.certificate, authority.key)) as running,
+        pytest.raises(RequestRefused, match="`ca_file`"),
+    ):
+        session(running.url).warm([INPUT])
 
 
 def test_nobody_there() -> None:

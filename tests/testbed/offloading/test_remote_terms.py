@@ -145,15 +145,16 @@ def test_requests_and_replies_are_compressed(coding: Any) -> None:
 
 @pytest.mark.parametrize(("coding", "named"), [("br", "neither of gzip"), ("gzip", "not gzip")])
 def test_a_reply_that_cannot_be_inflated_is_no_answer(coding: str, named: str) -> None:
-    with far_server(usual(infer=ok(b"nonsense", Content_Encoding=coding))) as far:
-        with pytest.raises(TargetFailed, match=named):
-            session(far.url).run(INPUT)
+    answers = usual(infer=ok(b"nonsense", Content_Encoding=coding))
+    with far_server(answers) as far, pytest.raises(TargetFailed, match=named):
+        session(far.url).run(INPUT)
 
 
 def test_a_refusal_names_what_not_every_server_takes() -> None:
-    with far_server(usual(infer=lambda _: (415, {}, {"error": "what is this?"}))) as far:
-        with pytest.raises(RequestRefused, match="what is this.*leave out `compress`"):
-            session(far.url, Terms(compress="gzip")).warm([INPUT])
+    answers = usual(infer=lambda _: (415, {}, {"error": "what is this?"}))
+    named = "what is this.*leave out `compress`"
+    with far_server(answers) as far, pytest.raises(RequestRefused, match=named):
+        session(far.url, Terms(compress="gzip")).warm([INPUT])
 
 
 def test_a_token_goes_with_every_request_and_into_no_text() -> None:
@@ -326,6 +327,6 @@ def test_a_model_that_takes_bytes_says_in_which_shape() -> None:
 
 def test_a_photo_of_another_size_is_refused_with_the_cure() -> None:
     wrong = {**PHOTO, "image": PHOTO["image"][:, :, :16]}
-    with InferenceServer({"net-fp32": Photographer()}) as server:
-        with pytest.raises(RequestRefused, match="takes 32 x 24 pixels, the JPEG has 32 x 16.*leave out `input: jpeg`"):
-            session(server.url, Terms(jpeg_quality=80)).warm([wrong])
+    named = "takes 32 x 24 pixels, the JPEG has 32 x 16.*leave out `input: jpeg`"
+    with InferenceServer({"net-fp32": Photographer()}) as server, pytest.raises(RequestRefused, match=named):
+        session(server.url, Terms(jpeg_quality=80)).warm([wrong])

@@ -79,16 +79,20 @@ def ask(
 
 def test_one_too_many_is_told_to_come_again() -> None:
     engine = Gated()
-    with InferenceServer({"net": engine}, limits=Limits(computing=1, waiting=0)) as server:
-        with connected(server) as first, connected(server) as second:
-            first.request("POST", INFER, json.dumps(ONE).encode())
-            assert engine.begun.acquire(timeout=10)
-            status, headers, answer = ask(second, "POST", INFER, json.dumps(ONE).encode())
-            assert (status, headers["Retry-After"]) == (503, "1")
-            assert "come again" in answer["error"]
-            engine.may.set()
-            assert first.getresponse().status == 200
-            assert ask(second, "POST", INFER, json.dumps(ONE).encode())[0] == 200
+    limits = Limits(computing=1, waiting=0)
+    with (
+        InferenceServer({"net": engine}, limits=limits) as server,
+        connected(server) as first,
+        connected(server) as second,
+    ):
+        first.request("POST", INFER, json.dumps(ONE).encode())
+        assert engine.begun.acquire(timeout=10)
+        status, headers, answer = ask(second, "POST", INFER, json.dumps(ONE).encode())
+        assert (status, headers["Retry-After"]) == (503, "1")
+        assert "come again" in answer["error"]
+        engine.may.set()
+        assert first.getresponse().status == 200
+        assert ask(second, "POST", INFER, json.dumps(ONE).encode())[0] == 200
 
 
 def test_one_connection_too_many_is_told_so_and_ended() -> None:
