@@ -26,6 +26,8 @@ BENCHMARKS = (
     "traces",
     "link_changes",
     "trace_playback",
+    "remote_round_trip",
+    "serve_throughput",
 )
 """modules of this package with a function `figures()`"""
 OUTPUT = Path("bench.json")

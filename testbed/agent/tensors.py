@@ -87,9 +87,14 @@ def _description(name: str, tensor: NDArray[Any]) -> dict[str, Any]:
     return {"name": name, "datatype": datatype(tensor.dtype), "shape": list(tensor.shape)}
 
 
+def head_of(head: Mapping[str, Any]) -> bytes:
+    """The JSON that stands before the binary tensors."""
+    return json.dumps(head, separators=(",", ":"), allow_nan=False).encode()
+
+
 def join(head: Mapping[str, Any], binaries: Sequence[memoryview]) -> tuple[bytes, int]:
     """The message's body, and the length of its JSON head."""
-    text = json.dumps(head, separators=(",", ":"), allow_nan=False).encode()
+    text = head_of(head)
     return b"".join((text, *binaries)), len(text)
 
 

@@ -151,7 +151,7 @@ def job_of(
     return Job(
         task=task,
         bytes_moved={precision: found.elements_moved * WIDTH[precision] for precision in WIDTH},
-        up_bytes=len(encode_request(request)[0]),
+        up_bytes=sum(map(len, encode_request(request))),
         down_bytes=_answer_bytes(workload.model, found.outputs),
     )
 

@@ -52,7 +52,7 @@ class Catalogue:
         model = self._models[name]
         return Request(
             work={precision: work_in(model, precision) for precision in model.files},
-            up_bytes=len(encode_request(model.inputs[0])[0]),
+            up_bytes=sum(map(len, encode_request(model.inputs[0]))),
             down_bytes=self._reply_bytes(model),
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from testbed.agent.tensors import (
     decode,
     encode_binary,
     encode_json,
-    join,
+    head_of,
     split,
 )
 
@@ -33,15 +32,15 @@ MOST_REPLY_BYTES = 1 << 28
 """a compressed reply that inflates to more is no answer"""
 
 
-def encode_request(inputs: Tensors, request_id: str = "0") -> tuple[bytes, int]:
-    """An inference request's HTTP body, asking for binary outputs, and the length of its JSON head."""
+def encode_request(inputs: Tensors, request_id: str = "0") -> list[bytes | memoryview]:
+    """An inference request's HTTP body in pieces, asking for binary outputs; the first is its JSON head."""
     pairs = [encode_binary(name, tensor) for name, tensor in inputs.items()]
     head = {
         "id": request_id,
         "parameters": {"binary_data_output": True},
         "inputs": [description for description, _ in pairs],
     }
-    return join(head, [elements for _, elements in pairs])
+    return [head_of(head), *(elements for _, elements in pairs)]
 
 
 class HttpChannel:
@@ -109,19 +108,21 @@ class HttpChannel:
             self._wire.finish()
             self._wire = None
 
-    def _encoded(self, inputs: Tensors, request_id: str) -> tuple[bytes, dict[str, str]]:
+    def _encoded(self, inputs: Tensors, request_id: str) -> tuple[_Pieces, dict[str, str]]:
         if self._binary is False:
             head = {"id": request_id, "inputs": [encode_json(name, tensor) for name, tensor in inputs.items()]}
-            body, headers = json.dumps(head).encode(), {"Content-Type": "application/json"}
+            body: _Pieces = [head_of(head)]
+            headers = {"Content-Type": "application/json"}
         else:
-            body, length = encode_request(inputs, request_id)
-            headers = {"Content-Type": "application/octet-stream", HEAD_LENGTH: str(length)}
-        if self._terms.compress is None:
-            return body, headers
-        coding = self._terms.compress
-        return deflate(body, coding), {**headers, "Content-Encoding": coding, "Accept-Encoding": coding}
+            body = encode_request(inputs, request_id)
+            headers = {"Content-Type": "application/octet-stream", HEAD_LENGTH: str(len(body[0]))}
+        if self._terms.compress is not None:
+            coding = self._terms.compress
+            body = [deflate(b"".join(body), coding)]
+            headers |= {"Content-Encoding": coding, "Accept-Encoding": coding}
+        return body, {**headers, "Content-Length": str(sum(map(len, body)))}
 
-    def _infer(self, request: tuple[bytes, dict[str, str]], request_id: str, deadline_ns: int) -> Exchange:
+    def _infer(self, request: tuple[_Pieces, dict[str, str]], request_id: str, deadline_ns: int) -> Exchange:
         reply = self._ask("POST", f"{self._path}/infer", deadline_ns, *request)
         _require_answer(reply)
         head, binary = split(memoryview(reply.content), reply.headers.get(HEAD_LENGTH))
@@ -132,7 +133,7 @@ class HttpChannel:
         return Exchange(outputs, reply.sent_ns, reply.answered_ns, reply.received_ns, told_ns)
 
     def _ask(
-        self, method: str, path: str, deadline_ns: int, body: bytes | None = None, headers: Mapping[str, str] = {}
+        self, method: str, path: str, deadline_ns: int, body: _Pieces | None = None, headers: Mapping[str, str] = {}
     ) -> _Reply:
         given = dict(headers)
         if self._terms.token is not None:
@@ -187,7 +188,8 @@ class _Failed(NoAnswer):
     """It broke over the request, as MLServer 1.7 does over binary tensors."""
 
 
-_Request = tuple[str, str, "bytes | None", Mapping[str, str]]
+_Pieces = list["bytes | memoryview"]
+_Request = tuple[str, str, "_Pieces | None", Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ class Wire:
     def __init__(self, host: str, port: int, tls: ssl.SSLContext | None, clock: Clock, deadline_ns: int) -> None:
         self._clock = clock
         self.deadline_ns = deadline_ns
+        self._held: list[memoryview] = []
         self._socket = socket.create_connection((host, port), self._left_s())
         try:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -36,9 +37,9 @@ class Wire:
         self.connection.auto_open = 0
         self.connection.sock = cast(socket.socket, self)  # it asks for no more of a socket than the next three methods
 
-    def sendall(self, data: bytes) -> None:
-        self._socket.settimeout(self._left_s())
-        self._socket.sendall(data)
+    def sendall(self, data: bytes | memoryview) -> None:
+        """Held until `drain`: head and body then leave together, without having been copied together."""
+        self._held.append(memoryview(data))
 
     def makefile(self, mode: str) -> io.BufferedReader:
         return io.BufferedReader(cast(io.RawIOBase, _Incoming(self._receive_into)))
@@ -47,10 +48,11 @@ class Wire:
         """http.client lets go as soon as it has a reply's head: the socket stays open until `finish` or `abort`."""
 
     def drain(self) -> None:
-        """Wait until the kernel has sent everything: over a slow radio, written is not sent.
+        """Send what is held, and wait until the kernel has sent everything: over a slow radio, written is not sent.
 
         The kernel calls a socket writable again once fewer unsent bytes than TCP_NOTSENT_LOWAT are left.
         """
+        self._write()
         low = getattr(socket, "TCP_NOTSENT_LOWAT", None)
         if low is None:
             return
@@ -59,6 +61,20 @@ class Wire:
         poll.register(self._socket, select.POLLOUT)
         poll.poll(self._left_s() * 1e3)
         self._socket.setsockopt(socket.IPPROTO_TCP, low, 0)  # 0: the system's default
+
+    def _write(self) -> None:
+        held, self._held = self._held, []
+        if isinstance(self._socket, ssl.SSLSocket):  # which has no sendmsg
+            self._socket.settimeout(self._left_s())
+            self._socket.sendall(b"".join(held))
+            return
+        while held:
+            self._socket.settimeout(self._left_s())
+            sent = self._socket.sendmsg(held)
+            while held and sent >= len(held[0]):
+                sent -= len(held.pop(0))
+            if sent:
+                held[0] = held[0][sent:]
 
     def finish(self) -> None:
         self._socket.close()

@@ -62,7 +62,7 @@ def test_the_plan_is_drawn_from_the_law(server: InferenceServer, mean_model: Mod
         trips = list(radio.trips)
     assert len(trips) == 2
     for trip in trips:
-        assert trip.up_bytes == len(encode_request(mean_model.inputs[0])[0])
+        assert trip.up_bytes == sum(map(len, encode_request(mean_model.inputs[0])))
         upload = upload_s(law, BRISK, trip.up_bytes, 1)[0]
         up_delay, down_delay = one_way_s(law, BRISK, 2)
         download = download_s(law, BRISK, trip.down_bytes, 1)[0]
