@@ -12,7 +12,7 @@ from typing import Literal, TypeVar
 from pydantic import ConfigDict, JsonValue, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 """version of the run folder's format; a folder of another version is refused, never guessed at"""
 
 VIRTUAL_LABEL = "virtual bench: simulated silicon, real protocol"

@@ -98,6 +98,7 @@ def lost_record(
         latencies_s=(),
         transmit_s=0.0,
         receive_s=0.0,
+        compute_s=0.0,
         qos_s=workload.qos_s,
         qos_met=0,
         accuracy=None,
