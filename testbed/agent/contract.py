@@ -78,6 +78,13 @@ class Target(Protocol):
     def load(self, model: Model, precision: str) -> Session: ...
 
 
+class CannotLoad(Exception):
+    """This target cannot run the model: what it runs on or a file is missing, or the file will not do.
+
+    A mistake of the bench or the suite, not an outcome; the message says the cure.
+    """
+
+
 class TargetFailed(Exception):
     """The target gave no answer: a time-out, a dead server. A recorded outcome, never a crash."""
 
@@ -128,9 +135,11 @@ class Identity:
     model: str
     serial: str
     processors: Mapping[str, Sequence[str]]
-    """processor -> precisions it can run; remote targets included"""
+    """target -> precisions it can run; remote targets included"""
     frequencies_hz: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    """processor -> frequencies it can be set to, ascending; absent where it cannot be set"""
+    """target -> frequencies it can be set to, ascending; absent where it cannot be set"""
+    engines: Mapping[str, str] = field(default_factory=dict)
+    """target -> what computes there and how it is set up, for the record"""
 
 
 class Marker(Protocol):

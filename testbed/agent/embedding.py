@@ -40,7 +40,8 @@ class BoardWorld:
         self._models = {task.name: model for task, model in workloads}
         names = dict.fromkeys(action.target for action in actions)
         self._targets = {name: _target(name, board, remotes or {}) for name in names}
-        self._processors = {name: _Processor(name, board) for name in names if name not in REMOTE_TARGETS}
+        processors = dict.fromkeys(action.processor for action in actions if action.target not in REMOTE_TARGETS)
+        self._processors = {name: _Processor(name, board) for name in processors}
         self._idle: dict[tuple[str, str, str], deque[Session]] = {}
         self._observing = threading.Lock()
 
@@ -73,7 +74,7 @@ class BoardWorld:
     def execute(self, task: Task, action: Action, inputs: Tensors) -> Execution:
         """One inference. Raises ExecutionFailed when the target gives no answer, or a server refuses the request."""
         asked_ns = self._board.clock.now_ns()
-        processor = self._processors.get(action.target)
+        processor = self._processors.get(action.processor)
         try:
             if processor is None:
                 self._release_clocks()

@@ -139,6 +139,15 @@ def test_clocks_are_set_once_and_given_back(workload: tuple[Task, Model], mean_p
         assert board.settings[-1] is None
 
 
+def test_engines_of_a_processor_share_its_clock(workload: tuple[Task, Model]) -> None:
+    pytest.importorskip("ncnn", reason="needs ncnn: pip install ncnn")
+    slow, fast, other = Action("cpu", "fp32", 1e9), Action("cpu", "fp32", 2e9), Action("cpu_ncnn", "fp32", 2e9)
+    with Clocked() as board, BoardWorld(board, [workload], [slow, fast, other], ENERGY) as world:
+        for action in (slow, fast, other, slow):
+            np.testing.assert_allclose(world.execute(workload[0], action, PHOTO).outputs["mean"], 1.0)
+        assert board.settings == [1e9, 2e9, 1e9]
+
+
 def test_what_is_missing_is_named(board: LinuxBoard, workload: tuple[Task, Model]) -> None:
     with pytest.raises(ValueError, match="no such remote target"):
         BoardWorld(board, [workload], [CPU, CLOUD], ENERGY)
