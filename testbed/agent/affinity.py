@@ -7,8 +7,6 @@ from collections.abc import Collection
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 
-_UNHELD = nullcontext()
-
 
 class Cores:
     """Some of the board's cores; None: whichever the kernel likes."""
@@ -28,7 +26,7 @@ class Cores:
 
         Leaving gives the thread the cores it had: what else it does goes where the kernel likes.
         """
-        return _Held(self._cores) if self._cores else _UNHELD
+        return _Held(self._cores) if self._cores else nullcontext()
 
     def __str__(self) -> str:
         return f"cores {', '.join(map(str, sorted(self._cores)))}" if self._cores else "any core"

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scheduler.contract import TrueMeans
+from testbed.agent.affinity import Cores
 
 Tensors = Mapping[str, NDArray[np.generic]]
 
@@ -41,8 +42,7 @@ class Model:
     """the workload's inputs; a session is always given one of these very objects"""
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """A named stretch of an inference ("transmit", "compute", "receive") on the board's clock."""
 
     name: str
@@ -50,8 +50,7 @@ class Span:
     end_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """One inference: what came out, and when, on the board's clock."""
 
     outputs: Tensors
@@ -70,6 +69,17 @@ class Session(Protocol):
         """One inference. Raises `TargetFailed` when the target gives no answer."""
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class OnCores(Protocol):
+    """A session that computes on the caller's own thread, among others, and on these cores.
+
+    Whoever runs it holds its thread there meanwhile: at each run it would cost more than the rest of the harness.
+    """
+
+    @property
+    def cores(self) -> Cores: ...
 
 
 class Target(Protocol):

@@ -15,6 +15,7 @@ from scheduler.contract import REMOTE_TARGETS, Action, EnergyEstimator, State, T
 from scheduler.world import Execution, ExecutionFailed
 from testbed.agent.contract import Board, Model, Result, Session, Setting, Target, TargetFailed, Tensors
 from testbed.agent.targets.kserve import RequestRefused
+from testbed.agent.trial import held
 
 
 class BoardWorld:
@@ -101,7 +102,8 @@ class BoardWorld:
         except IndexError:
             session = self._targets[action.target].load(self._models[task.name], action.precision)
         try:
-            return session.run(inputs)
+            with held(session):
+                return session.run(inputs)
         finally:
             idle.append(session)
 

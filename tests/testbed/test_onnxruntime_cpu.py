@@ -15,6 +15,7 @@ from testbed.agent.affinity import Cores
 from testbed.agent.clock import MonotonicClock
 from testbed.agent.contract import CannotLoad, Clock, Model, Session, Span, Target, TargetFailed
 from testbed.agent.targets.onnxruntime_cpu import OnnxRuntimeCpu
+from testbed.agent.trial import Window, run_trial
 
 WEIGHTS = np.arange(12, dtype=np.float32).reshape(3, 4) / 7
 
@@ -171,8 +172,10 @@ def test_every_thread_of_it_is_held_on_the_cores_asked_for_and_the_caller_only_m
 
     session = _load(model, threads=3, cores=[core], clock=Clock())
     assert [_allowed(thread) for thread in _threads() - threads] == [str(core)] * 2
-    session.run(model.inputs[0])
-    assert seen == [{core}, {core}]
+    session.warm(model.inputs)
+    run_trial(MonotonicClock(), session, list(model.inputs), Window(0.0, 0.0, None))
+    assert seen
+    assert all(cores == {core} for cores in seen)
     assert os.sched_getaffinity(0) == before
 
 

@@ -73,12 +73,13 @@ class NcnnSession:
         self._net = net
         self._file = file
         self._clock = clock
-        self._cores = cores
+        self.cores = cores
 
     def warm(self, inputs: Sequence[Tensors]) -> None:
         """Run a few times, so that all memory is allocated and all threads are there."""
-        for tensors in islice(cycle(inputs), WARM_RUNS):
-            self.run(tensors)
+        with self.cores.held():
+            for tensors in islice(cycle(inputs), WARM_RUNS):
+                self.run(tensors)
 
     def run(self, inputs: Tensors) -> Result:
         """One inference. Raises TargetFailed when ncnn gives up on it, ValueError for inputs that do not fit."""
@@ -90,19 +91,18 @@ class NcnnSession:
                     f"{list(given.shape)}"
                 )
         outputs: dict[str, NDArray[np.generic]] = {}
-        with self._cores.held():
-            start_ns = self._clock.now_ns()
-            extractor = self._net.create_extractor()
-            for declared in self._file.inputs:
-                fed = np.ascontiguousarray(inputs[declared.name], declared.fed)
-                # A Mat of its own: one that lends an array's memory lacks the alignment that kernels count on.
-                extractor.input(declared.blob, self._mat(fed, batch_index=declared.batch_axis).clone())
-            for produced in self._file.outputs:
-                status, mat = extractor.extract(produced.blob)
-                if status:
-                    raise TargetFailed(f"the CPU gave no answer: ncnn gave up with status {status}")
-                outputs[produced.name] = np.array(mat).reshape(produced.shape)
-            end_ns = self._clock.now_ns()
+        start_ns = self._clock.now_ns()
+        extractor = self._net.create_extractor()
+        for declared in self._file.inputs:
+            fed = np.ascontiguousarray(inputs[declared.name], declared.fed)
+            # A Mat of its own: one that lends an array's memory lacks the alignment that kernels count on.
+            extractor.input(declared.blob, self._mat(fed, batch_index=declared.batch_axis).clone())
+        for produced in self._file.outputs:
+            status, mat = extractor.extract(produced.blob)
+            if status:
+                raise TargetFailed(f"the CPU gave no answer: ncnn gave up with status {status}")
+            outputs[produced.name] = np.array(mat).reshape(produced.shape)
+        end_ns = self._clock.now_ns()
         return Result(outputs, start_ns, end_ns, (Span("compute", start_ns, end_ns),))
 
     def close(self) -> None:
@@ -126,7 +126,8 @@ def _agree(model: Model, reference: Any, session: NcnnSession) -> None:
     """Raises CannotLoad when ncnn answers otherwise than ONNX Runtime."""
     inputs = model.inputs[0]
     try:
-        answers = session.run(inputs).outputs
+        with session.cores.held():
+            answers = session.run(inputs).outputs
     except ValueError as error:  # outputs of another size
         raise CannotLoad(f"as pnnx converts '{model.name}' for ncnn, it does not answer alike: {error}") from error
     for declared, expected in zip(reference.get_outputs(), reference.run(None, dict(inputs)), strict=True):

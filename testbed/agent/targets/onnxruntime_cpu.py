@@ -23,8 +23,8 @@ WARM_RUNS = 3
 class OnnxRuntimeCpu:
     """The CPU as a target, with a fixed number of threads, on some of its cores or on any.
 
-    The caller is one of the threads: it is held on the cores while an inference lasts, and while the session starts the
-    others, which inherit them. `session.intra_op_thread_affinities` would leave the caller out.
+    The caller is one of the threads: it is held on the cores while the session starts the others, which inherit them,
+    and by whoever runs the session. `session.intra_op_thread_affinities` would leave the caller out.
 
     Threads that wait for work sleep: spinning would burn three times the CPU time of a 20 ms frame for nothing, and the
     meter would see it (`session.intra_op.allow_spinning` = 0).
@@ -68,24 +68,24 @@ class OnnxRuntimeSession:
     def __init__(self, session: Any, clock: Clock, cores: Cores, failures: tuple[type[Exception], ...]) -> None:
         self._session = session
         self._clock = clock
-        self._cores = cores
+        self.cores = cores
         self._failures = failures
         self._outputs = [output.name for output in session.get_outputs()]
 
     def warm(self, inputs: Sequence[Tensors]) -> None:
         """Run a few times, so that all memory is allocated."""
-        for tensors in islice(cycle(inputs), WARM_RUNS):
-            self.run(tensors)
+        with self.cores.held():
+            for tensors in islice(cycle(inputs), WARM_RUNS):
+                self.run(tensors)
 
     def run(self, inputs: Tensors) -> Result:
         """One inference. Raises TargetFailed when the runtime gives up on it."""
-        with self._cores.held():
-            start_ns = self._clock.now_ns()
-            try:
-                values = self._session.run(self._outputs, inputs)
-            except self._failures as error:
-                raise TargetFailed(f"the CPU gave no answer: {error}") from error
-            end_ns = self._clock.now_ns()
+        start_ns = self._clock.now_ns()
+        try:
+            values = self._session.run(self._outputs, inputs)
+        except self._failures as error:
+            raise TargetFailed(f"the CPU gave no answer: {error}") from error
+        end_ns = self._clock.now_ns()
         outputs = dict(zip(self._outputs, values, strict=True))
         return Result(outputs, start_ns, end_ns, (Span("compute", start_ns, end_ns),))
 
