@@ -7,7 +7,6 @@ unless a name says otherwise.
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import Literal, TypeVar
 
 from pydantic import ConfigDict, JsonValue, TypeAdapter, ValidationError
@@ -59,7 +58,7 @@ class RunHeader:
     """what a reader must know to read the figures, such as "thermal constants shortened\""""
     calibrations: tuple[CalibrationFacts, ...]
     """of the very meter, by which its readings are corrected; empty: its maker's limits count"""
-    engines: dict[str, str] = field(default_factory=dict)
+    engines: dict[str, str]
     """target of the board -> what computes there and how it is set up, as far as the board tells"""
 
     @property

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Barrier, Thread
 
@@ -164,8 +165,11 @@ def test_inferences_run_on_the_cores_of_the_bench_and_the_caller_gets_its_own_ba
     assert os.sched_getaffinity(0) == before
 
 
+@pytest.mark.skipif(
+    find_spec("ncnn") is None or find_spec("pnnx") is None,
+    reason="needs ncnn and pnnx: pip install ncnn; pip install --no-deps pnnx",
+)
 def test_engines_of_a_processor_share_its_clock(workload: tuple[Task, Model]) -> None:
-    pytest.importorskip("ncnn", reason="needs ncnn: pip install ncnn")
     slow, fast, other = Action("cpu", "fp32", 1e9), Action("cpu", "fp32", 2e9), Action("cpu_ncnn", "fp32", 2e9)
     with Clocked() as board, BoardWorld(board, [workload], [slow, fast, other], ENERGY) as world:
         for action in (slow, fast, other, slow):

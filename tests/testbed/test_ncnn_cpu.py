@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,10 @@ from testbed.agent.targets.ncnn_cpu import NcnnCpu
 from testbed.models.graph import Graph
 from testbed.models.networks import image, mobilenet_v3
 
-pytest.importorskip("ncnn", reason="needs ncnn: pip install ncnn")
+pytestmark = pytest.mark.skipif(
+    find_spec("ncnn") is None or find_spec("pnnx") is None,
+    reason="needs ncnn and pnnx: pip install ncnn; pip install --no-deps pnnx",
+)
 
 SIDE = 32
 

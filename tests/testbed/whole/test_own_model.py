@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,10 @@ from testbed.models.graph import Graph
 from testbed.models.networks import image
 from tests.testbed.whole.conftest import CommandLine
 
-pytest.importorskip("ncnn", reason="needs ncnn: pip install ncnn")
+pytestmark = pytest.mark.skipif(
+    find_spec("ncnn") is None or find_spec("pnnx") is None,
+    reason="needs ncnn and pnnx: pip install ncnn; pip install --no-deps pnnx",
+)
 
 SUITE = """
 name: own
