@@ -86,7 +86,8 @@ $(VENV)/.run: requirements.lock pyproject.toml | $(BIN)/pip
 	@touch $@
 
 # The agent is tested over a real SSH server, the driver against the real firmware, the netem link in a User-Mode Linux
-# where this kernel has no netem; what cannot be installed without root its tests skip, and say so.
+# where this kernel has no netem; what cannot be installed without root its tests skip, and say so. Of pnnx the program is
+# used, not its Python package: its dependency, PyTorch, stays out.
 $(VENV)/.develop: requirements-dev.lock $(VENV)/.run
 	@command -v sshd >/dev/null || [ -x /usr/sbin/sshd ] || [ "$$(id -u)" != 0 ] || \
 		{ apt-get update -qq && apt-get install -y -qq openssh-server >/dev/null; }
@@ -94,6 +95,7 @@ $(VENV)/.develop: requirements-dev.lock $(VENV)/.run
 		{ apt-get update -qq && apt-get install -y -qq user-mode-linux iproute2 kmod procps util-linux >/dev/null; }
 	@[ "$$(id -u)" != 0 ] || $(MAKE) --no-print-directory $(VENV)/.avr $(VENV)/.simavr
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps pnnx==20261020
 	@touch $@
 
 # Not in the lock: each Python has its own atheris, and only x86-64 has wheels; elsewhere `python -m fuzz` says so.

@@ -19,6 +19,7 @@ BENCHMARKS = (
     "energy_accuracy",
     "mark_accuracy",
     "decision_cost",
+    "session_cost",
     "arena",
     "firmware_rates",
     "monsoon_decoding",

@@ -58,6 +58,8 @@ class RunHeader:
     """what a reader must know to read the figures, such as "thermal constants shortened\""""
     calibrations: tuple[CalibrationFacts, ...]
     """of the very meter, by which its readings are corrected; empty: its maker's limits count"""
+    engines: dict[str, str]
+    """target of the board -> what computes there and how it is set up, as far as the board tells"""
 
     @property
     def caution(self) -> str | None:

@@ -59,7 +59,11 @@ class State:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Action:
-    """A target at a frequency. `target` is a processor of the board ("cpu", "gpu", "dla0"), "edge" or "cloud"."""
+    """A target at a frequency.
+
+    `target` is a processor of the board ("cpu", "gpu", "dla0"), "edge" or "cloud". A processor may have other engines
+    besides its first; each is a target too, named after both ("cpu_ncnn").
+    """
 
     target: str
     precision: str
@@ -70,6 +74,11 @@ class Action:
     def __str__(self) -> str:
         at = "" if self.frequency_hz is None else f"@{self.frequency_hz / 1e6:.0f}MHz"
         return f"{self.target}/{self.precision}{at}"
+
+    @property
+    def processor(self) -> str:
+        """What computes, and has the frequency: all engines of a processor share its clock."""
+        return self.target.partition("_")[0]
 
 
 REMOTE_TARGETS = frozenset({"edge", "cloud"})

@@ -47,6 +47,6 @@ class Neurosurgeon:
 def _fastest_local(records: Sequence[ProfileRecord]) -> str | None:
     latencies: dict[str, list[float]] = {}
     for record in records:
-        if record.action.target in ("cpu", "gpu"):
+        if record.action.processor in ("cpu", "gpu"):
             latencies.setdefault(record.action.target, []).append(record.latency_s)
     return min(latencies, key=lambda target: sum(latencies[target]) / len(latencies[target]), default=None)

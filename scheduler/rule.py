@@ -44,4 +44,4 @@ class CalibratedRule:
         return (state.rssi_dbm if action.target == "cloud" else state.peer_rssi_dbm) > self._regular_dbm
 
     def _expected_s(self, state: State, action: Action, profiled: Outcome) -> float:
-        return profiled.latency_s * (1.0 + state.co_cpu if action.target == "cpu" else 1.0)
+        return profiled.latency_s * (1.0 + state.co_cpu if action.processor == "cpu" else 1.0)

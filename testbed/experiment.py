@@ -40,6 +40,8 @@ _log = logging.getLogger(__name__)
 _VERSIONED = ("edge-energy-testbed", "numpy", "onnx", "onnxruntime", "pyarrow", "pyserial", "execnet")
 _CHUNK_S = 120.0
 """bound on sending one model file to the board"""
+_FROM_FP32 = "cpu_ncnn/"
+"""actions whose engine makes each of its precisions of the fp32 file"""
 
 
 class Audience(Watcher, Protocol):
@@ -186,9 +188,11 @@ def _require_link(bench: Bench, suite: Suite) -> None:
 
 
 def _prepare_models(suite: Suite, on_step: Callable[[str], None]) -> dict[str, zoo.PreparedModel]:
-    """The model of each workload, in every precision that some action uses."""
-    precisions = sorted({text.partition("/")[2].partition("@")[0] for text in suite.actions})
-    return {workload.name: _prepare_model(workload, precisions, on_step) for workload in suite.workloads}
+    """The model of each workload, in every precision that some action uses, or that its engine starts from."""
+    precisions = {text.partition("/")[2].partition("@")[0] for text in suite.actions}
+    if any(text.startswith(_FROM_FP32) for text in suite.actions):
+        precisions.add("fp32")
+    return {workload.name: _prepare_model(workload, sorted(precisions), on_step) for workload in suite.workloads}
 
 
 def _prepare_model(workload: Workload, precisions: Sequence[str], on_step: Callable[[str], None]) -> zoo.PreparedModel:
@@ -275,6 +279,7 @@ def _header(opened: OpenBench, suite: Suite, seed: int) -> RunHeader:
         host={"machine": platform.machine(), "system": platform.platform(), "node": platform.node()},
         provenance=bench.provenance,
         labels=(*bench.board.labels, *(opened.link.labels if opened.link else ())),
+        engines=opened.identity["engines"],
         calibrations=tuple(map(calibration_facts, opened.calibrations.used if opened.calibrations else ())),
     )
 

@@ -47,13 +47,14 @@ class Agent:
         self._shaping = ExitStack()
 
     def identify(self) -> dict[str, Any]:
-        """The board's model, serial, processors with their precisions, and frequency steps."""
+        """The board's model, serial, processors with their precisions, frequency steps, and engines."""
         identity = self._board.identify()
         return {
             "model": identity.model,
             "serial": identity.serial,
             "processors": {name: list(precisions) for name, precisions in identity.processors.items()},
             "frequencies_hz": {name: list(steps) for name, steps in identity.frequencies_hz.items()},
+            "engines": dict(identity.engines),
         }
 
     def has_model(self, sha256: str) -> bool:
@@ -281,13 +282,13 @@ class Agent:
             self._sessions.popitem()[1].close()
 
     def _clock_to(self, action: Action) -> float | None:
-        if self._clocked is not None and self._clocked != action.target:
+        if self._clocked is not None and self._clocked != action.processor:
             self._board.set(Setting(self._clocked, None))
             self._clocked = None
         if action.frequency_hz is None:
             return None
-        self._clocked = action.target
-        return self._board.set(Setting(action.target, action.frequency_hz)).frequency_hz
+        self._clocked = action.processor
+        return self._board.set(Setting(action.processor, action.frequency_hz)).frequency_hz
 
     def _estimated_energy_j(self, state: State, action: Action, trial: Trial) -> float | None:
         if self._estimator is None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scheduler.contract import TrueMeans
+from testbed.agent.affinity import Cores
 
 Tensors = Mapping[str, NDArray[np.generic]]
 
@@ -41,8 +42,7 @@ class Model:
     """the workload's inputs; a session is always given one of these very objects"""
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """A named stretch of an inference ("transmit", "compute", "receive") on the board's clock."""
 
     name: str
@@ -50,8 +50,7 @@ class Span:
     end_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """One inference: what came out, and when, on the board's clock."""
 
     outputs: Tensors
@@ -72,10 +71,28 @@ class Session(Protocol):
     def close(self) -> None: ...
 
 
+@runtime_checkable
+class OnCores(Protocol):
+    """A session that computes on the caller's own thread, among others, and on these cores.
+
+    Whoever runs it holds its thread there meanwhile: at each run it would cost more than the rest of the harness.
+    """
+
+    @property
+    def cores(self) -> Cores: ...
+
+
 class Target(Protocol):
     """A place an inference can run."""
 
     def load(self, model: Model, precision: str) -> Session: ...
+
+
+class CannotLoad(Exception):
+    """This target cannot run the model: what it runs on or a file is missing, or the file will not do.
+
+    A mistake of the bench or the suite, not an outcome; the message says the cure.
+    """
 
 
 class TargetFailed(Exception):
@@ -128,9 +145,11 @@ class Identity:
     model: str
     serial: str
     processors: Mapping[str, Sequence[str]]
-    """processor -> precisions it can run; remote targets included"""
+    """target -> precisions it can run; remote targets included"""
     frequencies_hz: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    """processor -> frequencies it can be set to, ascending; absent where it cannot be set"""
+    """target -> frequencies it can be set to, ascending; absent where it cannot be set"""
+    engines: Mapping[str, str] = field(default_factory=dict)
+    """target -> what computes there and how it is set up, for the record"""
 
 
 class Marker(Protocol):

@@ -14,6 +14,7 @@ from types import TracebackType
 from scheduler.contract import REMOTE_TARGETS, Action, EnergyEstimator, State, Task
 from scheduler.world import Execution, ExecutionFailed
 from testbed.agent.contract import Board, Model, Result, Session, Setting, Target, TargetFailed, Tensors
+from testbed.agent.trial import held
 
 
 class BoardWorld:
@@ -39,7 +40,8 @@ class BoardWorld:
         self._models = {task.name: model for task, model in workloads}
         names = dict.fromkeys(action.target for action in actions)
         self._targets = {name: _target(name, board, remotes or {}) for name in names}
-        self._processors = {name: _Processor(name, board) for name in names if name not in REMOTE_TARGETS}
+        processors = dict.fromkeys(action.processor for action in actions if action.target not in REMOTE_TARGETS)
+        self._processors = {name: _Processor(name, board) for name in processors}
         self._idle: dict[tuple[str, str, str], deque[Session]] = {}
         self._observing = threading.Lock()
 
@@ -72,7 +74,7 @@ class BoardWorld:
     def execute(self, task: Task, action: Action, inputs: Tensors) -> Execution:
         """One inference. Raises ExecutionFailed when the target gives no answer."""
         asked_ns = self._board.clock.now_ns()
-        processor = self._processors.get(action.target)
+        processor = self._processors.get(action.processor)
         try:
             if processor is None:
                 self._release_clocks()
@@ -99,7 +101,8 @@ class BoardWorld:
         except IndexError:
             session = self._targets[action.target].load(self._models[task.name], action.precision)
         try:
-            return session.run(inputs)
+            with held(session):
+                return session.run(inputs)
         finally:
             idle.append(session)
 

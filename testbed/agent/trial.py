@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
-from testbed.agent.contract import Clock, Marker, Result, Session, TargetFailed, Tensors
+from testbed.agent.contract import Clock, Marker, OnCores, Result, Session, TargetFailed, Tensors
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,8 @@ def run_trial(
     clock.sleep_until(clock.now_ns() + round(window.guard_s * 1e9))
     rose_ns = _set(marker, clock, high=True) if marker else None
     try:
-        trial = _run(clock, session, inputs, window)
+        with held(session):
+            trial = _run(clock, session, inputs, window)
     finally:
         fell_ns = _set(marker, clock, high=False) if marker else None
     if rose_ns is not None and fell_ns is not None:
@@ -82,6 +84,11 @@ def run_trial(
     idle_s = window.guard_s if trial.failure is None else max(AFTERMATH_S, window.guard_s)
     clock.sleep_until(trial.end_ns + round(idle_s * 1e9))
     return trial
+
+
+def held(session: Session) -> AbstractContextManager[None]:
+    """Keep the calling thread where the session computes, where that matters."""
+    return session.cores.held() if isinstance(session, OnCores) else nullcontext()
 
 
 def _set(marker: Marker, clock: Clock, *, high: bool) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -20,13 +20,15 @@ class GpioLine(Strict):
 
 
 class LinuxBoard(BoardSettings):
-    """CPU inference through ONNX Runtime; frequencies through cpufreq."""
+    """CPU inference through ONNX Runtime or ncnn; frequencies through cpufreq."""
 
     kind: Literal["linux"]
     model: BoardModel | None = None
     """which board it is; `doctor` then knows what a meter must bear"""
     threads: int | None = Field(default=None, ge=1)
-    """threads of the CPU backend; absent: one a core"""
+    """threads of CPU inference; absent: one a core"""
+    cores: list[Annotated[int, Field(ge=0, le=1023)]] | None = Field(default=None, min_length=1)
+    """cores that CPU inference is held on; absent: any"""
     marker: GpioLine | None = None
     """an output of the board that is wired to the meter's marker input"""
 
@@ -55,4 +57,8 @@ class LinuxBoard(BoardSettings):
         return self.marker is not None
 
     def agent_config(self, supply: Path | None, seed: int) -> dict[str, object]:
-        return {"threads": self.threads, "marker": self.marker.model_dump() if self.marker else None}
+        return {
+            "threads": self.threads,
+            "cores": self.cores,
+            "marker": self.marker.model_dump() if self.marker else None,
+        }

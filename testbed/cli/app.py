@@ -23,6 +23,7 @@ from testbed import experiment
 from testbed.arena.config import Experiment
 from testbed.cli.agent import agent
 from testbed.cli.arena import arena
+from testbed.cli.models import models
 from testbed.cli.monitor import monitor
 from testbed.cli.net import net
 from testbed.cli.progress import RunDisplay
@@ -166,6 +167,7 @@ def schema(of: Annotated[Literal["bench", "suite", "arena"], typer.Argument(help
 
 app.command()(arena)
 app.add_typer(agent, name="agent")
+app.add_typer(models, name="models")
 app.command()(serve)
 app.add_typer(monitor, name="monitor")
 app.add_typer(net, name="net")

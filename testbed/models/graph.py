@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,8 +63,17 @@ class Graph:
     def node(self, op: str, *inputs: str, **attributes: Any) -> str:
         """A node with one output, which is returned."""
         name = f"{op}_{len(self._nodes)}"
-        self._nodes.append(helper.make_node(op, list(inputs), [name], name=name, **attributes))
-        return name
+        return self._add(op, inputs, [name], attributes)[0]
+
+    def nodes(self, op: str, outputs: int, *inputs: str, **attributes: Any) -> list[str]:
+        """A node with several outputs, which are returned."""
+        name = f"{op}_{len(self._nodes)}"
+        return self._add(op, inputs, [f"{name}_{i}" for i in range(outputs)], attributes)
+
+    def _add(self, op: str, inputs: Sequence[str], outputs: list[str], attributes: Mapping[str, Any]) -> list[str]:
+        name = f"{op}_{len(self._nodes)}"
+        self._nodes.append(helper.make_node(op, list(inputs), outputs, name=name, **attributes))
+        return outputs
 
     def model(self) -> onnx.ModelProto:
         """The finished model. Raises onnx.checker.ValidationError when it is not sound."""

@@ -43,28 +43,37 @@ def crops(count: int, height: int, width: int, random: np.random.Generator) -> l
     return [_crop(photos[i % len(photos)], height, width, random) for i in range(count)]
 
 
+def is_photo(spec: TensorSpec) -> bool:
+    """Whether an input is one photo: four dimensions, one of them 3 channels."""
+    return len(spec.shape) == 4 and spec.shape[0] == 1 and 3 in (spec.shape[1], spec.shape[3])
+
+
+def photo_size(spec: TensorSpec) -> tuple[int, int]:
+    """Height and width of an input that is a photo."""
+    height, width = spec.shape[2:] if spec.shape[1] == 3 else spec.shape[1:3]
+    return height, width
+
+
+def as_input(photo: NDArray[np.uint8], spec: TensorSpec) -> NDArray[np.generic]:
+    """A photo, uint8 [height, width, 3], in the layout, type and normalisation that `spec` asks for."""
+    channels_first, dtype = spec.shape[1] == 3, np.dtype(spec.dtype)
+    laid = photo.transpose(2, 0, 1) if channels_first else photo
+    if dtype.kind != "f":
+        return laid[np.newaxis].astype(dtype)
+    per_channel = (3, 1, 1) if channels_first else (3,)
+    mean, deviation = (np.array(v, np.float32).reshape(per_channel) for v in (IMAGENET_MEAN, IMAGENET_DEVIATION))
+    return ((laid - mean) / deviation)[np.newaxis].astype(dtype)
+
+
 def _arrays(spec: TensorSpec, count: int, random: np.random.Generator) -> list[NDArray[np.generic]]:
     dtype = np.dtype(spec.dtype)
-    if len(spec.shape) == 4 and spec.shape[0] == 1 and 3 in (spec.shape[1], spec.shape[3]):
-        return [photo.astype(dtype) for photo in _photos(spec, count, random)]
+    if is_photo(spec):
+        return [as_input(photo, spec) for photo in crops(count, *photo_size(spec), random)]
     if spec.rows is not None:
         return [random.integers(0, spec.rows, spec.shape).astype(dtype) for _ in range(count)]
     if dtype.kind in "iub":
         return [np.ones(spec.shape, dtype) for _ in range(count)]
     return [random.standard_normal(spec.shape).astype(dtype) for _ in range(count)]
-
-
-def _photos(spec: TensorSpec, count: int, random: np.random.Generator) -> list[NDArray[np.generic]]:
-    channels_first = spec.shape[1] == 3
-    height, width = spec.shape[2:] if channels_first else spec.shape[1:3]
-    photos = crops(count, height, width, random)
-    if channels_first:
-        photos = [photo.transpose(2, 0, 1) for photo in photos]
-    if np.dtype(spec.dtype).kind != "f":
-        return [photo[np.newaxis] for photo in photos]
-    per_channel = (3, 1, 1) if channels_first else (3,)
-    mean, deviation = (np.array(v, np.float32).reshape(per_channel) for v in (IMAGENET_MEAN, IMAGENET_DEVIATION))
-    return [((photo - mean) / deviation)[np.newaxis] for photo in photos]
 
 
 def _photo(name: str) -> NDArray[np.uint8]:

@@ -17,6 +17,9 @@ _LARGE = 4096
 """bytes; a constant that decides a shape is smaller"""
 
 
+_INTEGER = {"QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"}
+
+
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
     """An input or output of a network."""
@@ -45,6 +48,14 @@ class OnnxFile:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
 
+    @property
+    def precision(self) -> str:
+        """What it computes in: "int8" where anything is quantised, "fp16" where it has such weights, else "fp32"."""
+        if any(node.op_type in _INTEGER for node in self.graph.node):
+            return "int8"
+        halves = any(constant.data_type == onnx.TensorProto.FLOAT16 for constant in self.graph.initializer)
+        return "fp16" if halves else "fp32"
+
 
 def read(path: Path) -> OnnxFile:
     """Read the file and infer all shapes.
@@ -54,6 +65,8 @@ def read(path: Path) -> OnnxFile:
     """
     try:
         model = onnx.load(str(path), load_external_data=False)
+        if not model.graph.node or not model.graph.output:
+            raise BenchError(f"{path} is no ONNX model, or was cut short: it holds no whole graph; export it again")
         for constant in model.graph.initializer:
             if constant.data_location == onnx.TensorProto.EXTERNAL:
                 raise BenchError(f"{path} keeps its weights in another file: save it as one, with its data embedded")
@@ -61,8 +74,10 @@ def read(path: Path) -> OnnxFile:
                 constant.ClearField("raw_data")
         inferred = shape_inference.infer_shapes(model, data_prop=True).graph
     except FileNotFoundError:
-        raise BenchError(f"there is no model file {path}: correct the path in the suite file") from None
-    except (DecodeError, shape_inference.InferenceError) as error:
+        raise BenchError(f"there is no model file {path}") from None
+    except IsADirectoryError:
+        raise BenchError(f"{path} is a folder, not a model file") from None
+    except (DecodeError, shape_inference.InferenceError, ValueError) as error:
         raise BenchError(f"{path} cannot be read as an ONNX model ({error}): export it again") from error
     shapes = {constant.name: tuple(constant.dims) for constant in inferred.initializer}
     for value in (*inferred.value_info, *inferred.input, *inferred.output):
@@ -77,8 +92,8 @@ def read(path: Path) -> OnnxFile:
         path=path,
         graph=inferred,
         shapes=shapes,
-        inputs=tuple(TensorSpec(v.name, _dtype(v), shapes[v.name], tables.get(v.name)) for v in inputs),
-        outputs=tuple(TensorSpec(v.name, _dtype(v), shapes[v.name]) for v in inferred.output),
+        inputs=tuple(TensorSpec(v.name, _dtype(path, v), shapes[v.name], tables.get(v.name)) for v in inputs),
+        outputs=tuple(TensorSpec(v.name, _dtype(path, v), shapes[v.name]) for v in inferred.output),
     )
 
 
@@ -89,8 +104,11 @@ def _fixed(value: onnx.ValueInfoProto) -> tuple[int, ...] | None:
     return tuple(d.dim_value for d in tensor.shape.dim)
 
 
-def _dtype(value: onnx.ValueInfoProto) -> str:
-    return str(helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))
+def _dtype(path: Path, value: onnx.ValueInfoProto) -> str:
+    try:
+        return str(helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))
+    except KeyError:
+        raise BenchError(f"{path}: {value.name!r} has no type that is known: export it again") from None
 
 
 def _dynamic(path: Path, value: onnx.ValueInfoProto) -> str:

@@ -61,6 +61,7 @@ def header(**changes: object) -> RunHeader:
             provenance="virtual",
             labels=("thermal constants shortened",),
             calibrations=(),
+            engines={"cpu": "onnxruntime 1.32.0, 4 threads on any core, asleep while they wait"},
         ),
         **changes,
     )

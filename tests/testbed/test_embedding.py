@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Barrier, Thread
 
@@ -21,10 +22,13 @@ from scheduler.engine import Engine
 from scheduler.estimator import Estimator
 from scheduler.fixed import RandomChoice, cloud
 from scheduler.world import ExecutionFailed
+from testbed.agent.affinity import Cores
 from testbed.agent.boards.linux import LinuxBoard
-from testbed.agent.contract import Model, Observed, Setting
+from testbed.agent.clock import MonotonicClock
+from testbed.agent.contract import Model, Observed, Setting, Target
 from testbed.agent.embedding import BoardWorld
 from testbed.agent.targets.kserve import RemoteTarget
+from testbed.agent.targets.onnxruntime_cpu import OnnxRuntimeCpu
 from testbed.serve import InferenceServer, OnnxEngine
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "embed_engine.py"
@@ -137,6 +141,40 @@ def test_clocks_are_set_once_and_given_back(workload: tuple[Task, Model], mean_p
                 world.execute(task, action, PHOTO)
             assert board.settings == [1e9, 2e9, None, 1e9]
         assert board.settings[-1] is None
+
+
+def test_inferences_run_on_the_cores_of_the_bench_and_the_caller_gets_its_own_back(
+    workload: tuple[Task, Model],
+) -> None:
+    before, core = os.sched_getaffinity(0), max(os.sched_getaffinity(0))
+    seen: list[set[int]] = []
+
+    class Watch(MonotonicClock):
+        def now_ns(self) -> int:
+            seen.append(os.sched_getaffinity(0))
+            return super().now_ns()
+
+    class Board(LinuxBoard):
+        def target(self, name: str) -> Target:
+            return OnnxRuntimeCpu(Watch(), 1, Cores([core]))
+
+    with Board(1) as board, BoardWorld(board, [workload], [CPU], ENERGY) as world:
+        world.execute(workload[0], CPU, PHOTO)
+    assert seen
+    assert all(cores == {core} for cores in seen)
+    assert os.sched_getaffinity(0) == before
+
+
+@pytest.mark.skipif(
+    find_spec("ncnn") is None or find_spec("pnnx") is None,
+    reason="needs ncnn and pnnx: pip install ncnn; pip install --no-deps pnnx",
+)
+def test_engines_of_a_processor_share_its_clock(workload: tuple[Task, Model]) -> None:
+    slow, fast, other = Action("cpu", "fp32", 1e9), Action("cpu", "fp32", 2e9), Action("cpu_ncnn", "fp32", 2e9)
+    with Clocked() as board, BoardWorld(board, [workload], [slow, fast, other], ENERGY) as world:
+        for action in (slow, fast, other, slow):
+            np.testing.assert_allclose(world.execute(workload[0], action, PHOTO).outputs["mean"], 1.0)
+        assert board.settings == [1e9, 2e9, 1e9]
 
 
 def test_what_is_missing_is_named(board: LinuxBoard, workload: tuple[Task, Model]) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import onnxruntime
 import pytest
 
 from testbed.agent.boards.linux import NO_RADIO_DBM, LinuxBoard, open_board
@@ -45,7 +47,23 @@ def test_it_says_which_board_it_is_and_what_it_can_be_set_to(root: Path) -> None
     identity = LinuxBoard(4, root).identify()
     assert identity.model == "Raspberry Pi 5 Model B Rev 1.0"
     assert identity.serial == "10000000abcdef"
-    assert identity.frequencies_hz == {"cpu": (1.5e9, 1.6e9, 2.4e9)}
+    steps_hz = (1.5e9, 1.6e9, 2.4e9)
+    assert identity.frequencies_hz == {"cpu": steps_hz, "cpu_ncnn": steps_hz}
+
+
+def test_it_says_what_computes_there_and_how_it_is_set_up() -> None:
+    core = max(os.sched_getaffinity(0))
+    with open_board({"cores": [core]}) as board:
+        engines = board.identify().engines
+    how = f"1 threads on cores {core}, asleep while they wait"
+    assert engines["cpu"] == f"onnxruntime {onnxruntime.__version__}, {how}"
+
+
+def test_both_engines_are_targets_and_another_is_refused_by_name(root: Path) -> None:
+    board = LinuxBoard(1, root)
+    assert board.target("cpu") is not board.target("cpu_ncnn")
+    with pytest.raises(ValueError, match="no target 'gpu'; it has: cpu, cpu_ncnn"):
+        board.target("gpu")
 
 
 def test_a_host_without_cpufreq_has_no_frequencies_to_set(tmp_path: Path) -> None:

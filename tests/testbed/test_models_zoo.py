@@ -12,8 +12,8 @@ from PIL import Image
 from skimage import data
 
 from testbed.errors import BenchError
-from testbed.models.accuracy import PUBLISHED
 from testbed.models.networks import image
+from testbed.models.published import PUBLISHED
 from testbed.models.zoo import PreparedModel, from_files, networks, prepare
 
 PRECISIONS = ["fp32", "fp16", "int8"]
@@ -147,7 +147,7 @@ def test_only_what_is_asked_for_is_made(tmp_path: Path) -> None:
     steps: list[str] = []
     model = prepare("mobilenet-v2", ["fp32"], tmp_path, steps.append)
     assert steps == ["mobilenet-v2: drawing the network"]
-    assert sorted(p.suffix for p in tmp_path.iterdir()) == [".json", ".onnx"]
+    assert sorted(p.suffix for p in tmp_path.iterdir()) == [".json", ".json", ".onnx", ".txt"]
     assert model.accuracy["fp32"] == PUBLISHED["mobilenet-v2"]["fp32"]
 
 

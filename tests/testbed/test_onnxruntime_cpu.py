@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +11,11 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from testbed.agent.affinity import Cores
 from testbed.agent.clock import MonotonicClock
-from testbed.agent.contract import Clock, Model, Session, Span, Target, TargetFailed
-from testbed.agent.targets.onnxruntime_cpu import CannotLoad, OnnxRuntimeCpu
+from testbed.agent.contract import CannotLoad, Clock, Model, Session, Span, Target, TargetFailed
+from testbed.agent.targets.onnxruntime_cpu import OnnxRuntimeCpu
+from testbed.agent.trial import Window, run_trial
 
 WEIGHTS = np.arange(12, dtype=np.float32).reshape(3, 4) / 7
 
@@ -55,8 +59,14 @@ def model(tmp_path: Path) -> Model:
     )
 
 
-def _load(model: Model, precision: str = "fp32", clock: Clock | None = None, threads: int = 1) -> Session:
-    target: Target = OnnxRuntimeCpu(clock or MonotonicClock(), threads)
+def _load(
+    model: Model,
+    precision: str = "fp32",
+    clock: Clock | None = None,
+    threads: int = 1,
+    cores: Sequence[int] | None = None,
+) -> Session:
+    target: Target = OnnxRuntimeCpu(clock or MonotonicClock(), threads, Cores(cores))
     return target.load(model, precision)
 
 
@@ -120,7 +130,7 @@ def test_a_file_that_will_not_do_is_refused_by_name(model: Model) -> None:
 
 def test_no_threads_are_refused() -> None:
     with pytest.raises(ValueError, match="one thread at least, not 0"):
-        OnnxRuntimeCpu(MonotonicClock(), 0)
+        OnnxRuntimeCpu(MonotonicClock(), 0, Cores(None))
 
 
 def test_threads_that_wait_do_not_spin(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,6 +146,42 @@ def test_threads_that_wait_do_not_spin(model: Model, monkeypatch: pytest.MonkeyP
     options = opened[0].get_session_options()
     assert options.intra_op_num_threads == 2
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+
+
+def _threads() -> set[str]:
+    return {path.name for path in Path("/proc/self/task").iterdir()}
+
+
+def _allowed(thread: str) -> str:
+    [line] = [
+        line
+        for line in Path(f"/proc/self/task/{thread}/status").read_text().splitlines()
+        if line.startswith("Cpus_allowed_list")
+    ]
+    return line.split()[1]
+
+
+def test_every_thread_of_it_is_held_on_the_cores_asked_for_and_the_caller_only_meanwhile(model: Model) -> None:
+    before, threads, core = os.sched_getaffinity(0), _threads(), max(os.sched_getaffinity(0))
+    seen: list[set[int]] = []
+
+    class Clock(MonotonicClock):
+        def now_ns(self) -> int:
+            seen.append(os.sched_getaffinity(0))
+            return super().now_ns()
+
+    session = _load(model, threads=3, cores=[core], clock=Clock())
+    assert [_allowed(thread) for thread in _threads() - threads] == [str(core)] * 2
+    session.warm(model.inputs)
+    run_trial(MonotonicClock(), session, list(model.inputs), Window(0.0, 0.0, None))
+    assert seen
+    assert all(cores == {core} for cores in seen)
+    assert os.sched_getaffinity(0) == before
+
+
+def test_cores_that_are_not_there_are_refused_by_number() -> None:
+    with pytest.raises(ValueError, match="`cores` .* names 999, and there are only .*0"):
+        Cores([0, 999])
 
 
 def test_closes_twice(model: Model) -> None:

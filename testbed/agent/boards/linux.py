@@ -8,14 +8,18 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
 
+from testbed.agent.affinity import Cores
 from testbed.agent.clock import MonotonicClock
 from testbed.agent.contract import CoRun, Identity, Marker, Observed, Setting, Target, Telemetry
 from testbed.agent.corunner import CoRunner
 from testbed.agent.gpio import GpioMarker
 from testbed.agent.pulse import burn
+from testbed.agent.targets.ncnn_cpu import PRECISIONS, NcnnCpu
 from testbed.agent.targets.onnxruntime_cpu import OnnxRuntimeCpu
 from testbed.agent.wireless import open_generic_netlink, rssi_dbm
 
@@ -30,26 +34,37 @@ _SHORTEST_LOOK_S = 0.05
 def open_board(config: Mapping[str, object]) -> LinuxBoard:
     """The board the agent runs on.
 
-    `config`: threads (of the CPU backend), marker (GPIO chip and line), root (of /proc and /sys, for tests).
+    `config`: threads and cores (of CPU inference), marker (GPIO chip and line), root (of /proc and /sys, for tests).
+    Raises ValueError.
     """
-    if unknown := set(config) - {"threads", "marker", "root"}:
+    if unknown := set(config) - {"threads", "cores", "marker", "root"}:
         raise ValueError(f"unknown settings of a linux board: {', '.join(sorted(unknown))}")
-    threads = config.get("threads")
+    cores = config.get("cores")
+    held = [int(core) for core in cores] if isinstance(cores, Sequence) else None
+    threads = config.get("threads") or len(held or ()) or os.cpu_count() or 1
     wired = config.get("marker")
     marker = GpioMarker(str(wired["chip"]), int(wired["line"])) if isinstance(wired, Mapping) else None
     root = Path(str(config.get("root", "/")))
-    return LinuxBoard(int(str(threads)) if threads else os.cpu_count() or 1, root, marker)
+    return LinuxBoard(int(str(threads)), root, marker, Cores(held))
 
 
 class LinuxBoard:
     """Leaving it gives cpufreq limits, co-runners and the marker's line back."""
 
-    def __init__(self, threads: int, root: Path = Path("/"), marker: GpioMarker | None = None) -> None:
+    def __init__(
+        self, threads: int, root: Path = Path("/"), marker: GpioMarker | None = None, cores: Cores | None = None
+    ) -> None:
+        """`threads` and `cores` are those of CPU inference; no cores: any."""
+        cores = cores or Cores(None)
         self.clock = MonotonicClock()
         self._gpio = marker
         self.marker: Marker | None = marker
         self._root = root
-        self._cpu = OnnxRuntimeCpu(self.clock, threads)
+        self._targets: Mapping[str, Target] = {
+            "cpu": OnnxRuntimeCpu(self.clock, threads, cores),
+            "cpu_ncnn": NcnnCpu(self.clock, threads, cores),
+        }
+        self._threads = f"{threads} threads on {cores}, asleep while they wait"
         self._co_runner = CoRunner()
         self._policies = sorted((root / "sys/devices/system/cpu/cpufreq").glob("policy*"))
         self._limits = {policy: _limits(policy) for policy in self._policies}
@@ -73,14 +88,15 @@ class LinuxBoard:
         return Identity(
             model=_text(tree / "model") or platform.machine(),
             serial=_text(tree / "serial-number") or platform.node(),
-            processors={"cpu": ("fp32", "fp16", "int8")},
-            frequencies_hz={"cpu": steps} if steps else {},
+            processors={"cpu": ("fp32", "fp16", "int8"), "cpu_ncnn": PRECISIONS},
+            frequencies_hz=dict.fromkeys(self._targets, steps) if steps else {},
+            engines={name: f"{engine}, {self._threads}" for name, engine in _engines().items()},
         )
 
     def target(self, name: str) -> Target:
-        if name != "cpu":
-            raise ValueError(f"this board has no target '{name}'; it has: cpu")
-        return self._cpu
+        if name not in self._targets:
+            raise ValueError(f"this board has no target '{name}'; it has: {', '.join(self._targets)}")
+        return self._targets[name]
 
     def set(self, setting: Setting) -> Observed:
         if setting.processor != "cpu":
@@ -145,6 +161,15 @@ class LinuxBoard:
             if text := _text(zone / "temp"):
                 readings.append(int(text) / 1e3)
         return readings
+
+
+def _engines() -> dict[str, str]:
+    """Target -> the package that computes there, where it is installed."""
+    found = {}
+    for target, package in (("cpu", "onnxruntime"), ("cpu_ncnn", "ncnn")):
+        with suppress(PackageNotFoundError):
+            found[target] = f"{package} {version(package)}"
+    return found
 
 
 def _text(path: Path) -> str:

@@ -13,28 +13,29 @@ from collections.abc import Sequence
 from itertools import cycle, islice
 from typing import Any
 
-from testbed.agent.contract import Clock, Model, Result, Span, TargetFailed, Tensors
+from testbed.agent.affinity import Cores
+from testbed.agent.contract import CannotLoad, Clock, Model, Result, Span, TargetFailed, Tensors
 
 WARM_RUNS = 3
 """the first run allocates and the second may again, where the first taught the arena a pattern"""
 
 
-class CannotLoad(Exception):
-    """This board's CPU cannot run the model: the runtime or a file is missing, or the file will not do."""
-
-
 class OnnxRuntimeCpu:
-    """The CPU as a target, with a fixed number of threads.
+    """The CPU as a target, with a fixed number of threads, on some of its cores or on any.
+
+    The caller is one of the threads: it is held on the cores while the session starts the others, which inherit them,
+    and by whoever runs the session. `session.intra_op_thread_affinities` would leave the caller out.
 
     Threads that wait for work sleep: spinning would burn three times the CPU time of a 20 ms frame for nothing, and the
     meter would see it (`session.intra_op.allow_spinning` = 0).
     """
 
-    def __init__(self, clock: Clock, threads: int) -> None:
+    def __init__(self, clock: Clock, threads: int, cores: Cores) -> None:
         if threads < 1:
             raise ValueError(f"the CPU target needs one thread at least, not {threads}")
         self._clock = clock
         self._threads = threads
+        self._cores = cores
 
     def load(self, model: Model, precision: str) -> OnnxRuntimeSession:
         """Raises CannotLoad, with the cure."""
@@ -54,25 +55,28 @@ class OnnxRuntimeCpu:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         path = model.files[precision]
         try:
-            session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            with self._cores.held():
+                session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # the runtime's exceptions have no common base but this
             raise CannotLoad(f"ONNX Runtime {onnxruntime.__version__} cannot load {path}: {error}") from error
-        return OnnxRuntimeSession(session, self._clock, (Fail, RuntimeException))
+        return OnnxRuntimeSession(session, self._clock, self._cores, (Fail, RuntimeException))
 
 
 class OnnxRuntimeSession:
     """A model on the CPU. `session` is an onnxruntime.InferenceSession, `failures` what it raises when it gives up."""
 
-    def __init__(self, session: Any, clock: Clock, failures: tuple[type[Exception], ...]) -> None:
+    def __init__(self, session: Any, clock: Clock, cores: Cores, failures: tuple[type[Exception], ...]) -> None:
         self._session = session
         self._clock = clock
+        self.cores = cores
         self._failures = failures
         self._outputs = [output.name for output in session.get_outputs()]
 
     def warm(self, inputs: Sequence[Tensors]) -> None:
         """Run a few times, so that all memory is allocated."""
-        for tensors in islice(cycle(inputs), WARM_RUNS):
-            self.run(tensors)
+        with self.cores.held():
+            for tensors in islice(cycle(inputs), WARM_RUNS):
+                self.run(tensors)
 
     def run(self, inputs: Tensors) -> Result:
         """One inference. Raises TargetFailed when the runtime gives up on it."""

@@ -21,7 +21,7 @@ def build() -> onnx.ModelProto:
     graph = Graph("resnet50")
     value = image.photo(graph, image.IMAGENET_MEAN, image.IMAGENET_DEVIATION)
     value = image.random_convolution(graph, value, (3, 64), 7, "relu", stride=2)
-    value = graph.node("MaxPool", value, kernel_shape=[3, 3], strides=[2, 2], auto_pad="SAME_UPPER")
+    value = image.pool(graph, value, "MaxPool", 2)
     channels = 64
     for stage, (width, blocks) in enumerate(STAGES):
         for block in range(blocks):

@@ -49,7 +49,7 @@ def test_a_wrong_file_is_refused(written: Path, right: str, wrong: str, message:
 @pytest.mark.parametrize(
     ("right", "wrong", "kind", "message"),
     [
-        ("model: mobilenet-v1", "model: mobilenet-v9", BenchError, "network 'mobilenet-v9' is unknown; did you mean"),
+        ("model: mobilenet-v1", "model: mobilenet-v9", BenchError, "unknown network 'mobilenet-v9': did you mean"),
         ("raspberry-pi-5", "raspberry-pie", BenchError, "board 'pi': there is no virtual board 'raspberry-pie'"),
         ("dla0/int8", "dla7/int8", BenchError, "has no target 'dla7'"),
         ("environments: [S1, D4]", "environments: [S1, D5]", BenchError, "environment 'D5' is unknown"),

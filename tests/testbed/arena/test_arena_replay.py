@@ -91,6 +91,7 @@ def run_folder(tmp_path: Path) -> Path:
         provenance="measured",
         labels=(),
         calibrations=(),
+        engines={},
     )
     plan = [(action, "S1") for action in (CPU, GPU, CLOUD) for _ in range(6)]
     plan += [(action, "S4") for action in (CPU, GPU) for _ in range(6)]
