@@ -263,7 +263,7 @@ class Runner:
             opt=opt_record(answer["opt"]),
             truth_energy_j=answer["truth_j"],
             radio_penalty_j=self._surroundings.penalty_j(answer["action"]["target"], answer["request_bytes"]),
-            condition=self._surroundings.with_signal(answer["observed"]["rssi_dbm"]),
+            condition=self._surroundings.as_met(answer["observed"]["rssi_dbm"], answer["strayed"]),
             observed=answer["observed"],
             clock=clock_record(self._bench.board_clock.fit),
             outcome="failed" if failed else "refused" if refusal else "ok",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from types import MappingProxyType
@@ -75,15 +75,17 @@ class Surroundings:
         asked = {_SIGNALS[target]: applied.asked.rssi_dbm for target, applied in self._applied.items()}
         return {name: rssi_dbm for name, rssi_dbm in asked.items() if rssi_dbm is not None}
 
-    def with_signal(self, radio_dbm: float) -> ConditionRecord:
-        """The condition on record, with what the radio received meanwhile."""
+    def as_met(self, radio_dbm: float, board: Sequence[str]) -> ConditionRecord:
+        """The condition on record, with what the radio received meanwhile, and how the board was not as asked."""
         asked_dbm = self._applied["cloud"].asked.rssi_dbm if "cloud" in self._applied else None
         found: tuple[str, ...] = ()
         if asked_dbm is not None and self._link is not None and self._link.moves_radio:
             found = strays_in_signal(asked_dbm, radio_dbm)
         condition = self.condition
         return replace(
-            condition, observed=condition.observed | {"rssi_dbm": radio_dbm}, strayed=condition.strayed + found
+            condition,
+            observed=condition.observed | {"rssi_dbm": radio_dbm},
+            strayed=(*condition.strayed, *found, *board),
         )
 
     def penalty_j(self, target: str, request_bytes: int) -> float | None:

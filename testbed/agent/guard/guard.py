@@ -1,18 +1,21 @@
-"""The guarded end: starts the guard, gives signs of life, and learns when it is gone."""
+"""The guarded end: starts the guard, hands leases to it, gives signs of life, and learns when it is gone."""
 
 from __future__ import annotations
 
 import os
-import selectors
+import socket
 import subprocess
 import sys
 import threading
+from types import TracebackType
 
 from testbed.agent.guard.lease import Lease
 
 BEAT_S = 0.25
-_START_S = 20.0
+_ANSWER_S = 20.0
 _END_S = 10.0
+ADD, DROP, BEAT, DONE = b"+", b"-", b".", b"!"
+"""what is said on the line: the first two with a lease's path, ADD with its descriptor too; DONE answers them"""
 
 
 class GuardLost(Exception):
@@ -20,58 +23,81 @@ class GuardLost(Exception):
 
 
 class Guard:
-    """A guard process in a session of its own, and the thread that keeps it quiet."""
+    """One guard process for all that this process alters, in a session of its own; it starts with the first lease.
 
-    def __init__(self, lease: Lease) -> None:
-        """Raises GuardLost when it does not start."""
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "testbed.agent.guard", str(lease.path), str(lease.descriptor)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            pass_fds=(lease.descriptor,),
-            start_new_session=True,
-            # Where the agent's sources came in an archive, only this process's own path leads to them.
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        )
+    A context manager: leaving it has the guard put back whatever is left.
+    """
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
         self._enough = threading.Event()
-        self._beats = threading.Thread(target=self._beat, name="guard heartbeat", daemon=True)
-        self._beats.start()
+
+    def watch(self, lease: Lease) -> None:
+        """Have a lease put back when this process is gone. Raises GuardLost when the guard does not answer."""
+        if self._process is None:
+            self._start()
+        socket.send_fds(self._line, [ADD + os.fsencode(lease.path)], [lease.descriptor])
+        self._await_answer()
+
+    def forget(self, lease: Lease) -> None:
+        """This lease has been put back; a guard that is gone has nothing to forget."""
         try:
-            self._await_ready()
-        except BaseException:
-            self.close()
-            raise
-
-    def _await_ready(self) -> None:
-        assert self._process.stdout is not None
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stdout, selectors.EVENT_READ)
-            if not selector.select(_START_S) or not self._process.stdout.readline():
-                raise GuardLost("the guard that puts everything back did not start")
-
-    def _beat(self) -> None:
-        assert self._process.stdin is not None
-        while not self._enough.wait(BEAT_S):
-            try:
-                os.write(self._process.stdin.fileno(), b".")
-            except BrokenPipeError:
-                return
+            self._line.send(DROP + os.fsencode(lease.path))
+            self._await_answer()
+        except (OSError, GuardLost):
+            return
 
     @property
     def alive(self) -> bool:
         """Whether it still watches."""
-        return self._process.poll() is None
+        return self._process is not None and self._process.poll() is None
 
     def close(self) -> None:
         """Have it put back whatever is left, and wait for that. Twice does no harm."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
+        if self._process is None:
+            return
         self._enough.set()
         self._beats.join()
-        self._process.stdin.close()
+        self._line.close()
         try:
             self._process.wait(_END_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._process.stdout.close()
+
+    def __enter__(self) -> Guard:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _start(self) -> None:
+        self._line, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._line.settimeout(_ANSWER_S)
+        with far:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "testbed.agent.guard", "watch"],
+                stdin=far.fileno(),
+                start_new_session=True,
+                # Where the agent's sources came in an archive, only this process's own path leads to them.
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            )
+        self._beats = threading.Thread(target=self._beat, name="guard heartbeat", daemon=True)
+        self._beats.start()
+
+    def _await_answer(self) -> None:
+        try:
+            answered = self._line.recv(1) == DONE
+        except OSError:
+            answered = False
+        if not answered:
+            raise GuardLost("the guard that puts everything back is gone, or did not start")
+
+    def _beat(self) -> None:
+        while not self._enough.wait(BEAT_S):
+            try:
+                self._line.send(BEAT)
+            except OSError:
+                return

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from testbed.agent.guard.undo import Step, undo
+from testbed.agent.guard.undo import Step, boot, of_another_boot, undo
 
-FOLDER = Path("/run/lock")
-"""open to every user and emptied by a reboot, like the kernel's own state (Filesystem Hierarchy Standard 3.0, 5.9)"""
+FOLDER = Path("/var/tmp")
+"""open to every user and kept over a boot, as power modes are (Filesystem Hierarchy Standard 3.0, 5.15)"""
 _PREFIX = "testbed-"
 
 
@@ -36,6 +36,10 @@ class LeaseError(Exception):
     """The lease cannot be had."""
 
 
+class LeaseInUse(LeaseError):
+    """Somebody alive holds it."""
+
+
 class Lease:
     """Held from `take` to `close`."""
 
@@ -52,7 +56,8 @@ class Lease:
         lease = cls._locked(folder / f"{_PREFIX}{thing}.json")
         try:
             lease.put_back()
-            lease.write({"owner": owner, "pid": os.getpid(), "undo": list(map(dict, steps))})
+            lease.write({"owner": owner, "pid": os.getpid(), "boot": boot(), "undo": list(map(dict, steps))})
+            _keep_names(folder)
         except BaseException:
             lease.close()
             raise
@@ -60,10 +65,18 @@ class Lease:
 
     @classmethod
     def _locked(cls, path: Path) -> Lease:
-        try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-        except OSError as error:
-            raise LeaseError(f"the lease {path} cannot be opened: {error.strerror}; run as root") from None
+        while True:
+            try:
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+            except OSError as error:
+                raise LeaseError(f"the lease {path} cannot be opened: {error.strerror}; run as root") from None
+            lease = cls._lock(path, descriptor)
+            if lease._named():
+                return lease
+            os.close(descriptor)  # whoever had it threw it away meanwhile
+
+    @classmethod
+    def _lock(cls, path: Path, descriptor: int) -> Lease:
         lease = cls(path, descriptor)
         try:
             if os.fstat(descriptor).st_uid != os.geteuid():
@@ -71,13 +84,20 @@ class Lease:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = lease.read()
-            lease.close()
+            os.close(descriptor)
             who = f"{holder['owner']} (process {holder['pid']})" if holder else "a process that is just starting"
-            raise LeaseError(f"is in use by {who}") from None
+            raise LeaseInUse(f"is in use by {who}") from None
         except LeaseError:
-            lease.close()
+            os.close(descriptor)
             raise
         return lease
+
+    def _named(self) -> bool:
+        """Whether the file still has its name."""
+        try:
+            return os.path.samestat(os.fstat(self.descriptor), self.path.lstat())
+        except FileNotFoundError:
+            return False
 
     def read(self) -> dict[str, Any]:
         """What stands in it; empty when nothing is to be put back."""
@@ -94,15 +114,34 @@ class Lease:
         os.ftruncate(self.descriptor, len(data))
         os.fsync(self.descriptor)
 
+    def replace(self, steps: Sequence[Step]) -> None:
+        """Have these steps done when things are put back, and no others. Durable on return."""
+        self.write(self.read() | {"undo": list(map(dict, steps))})
+
     def put_back(self) -> None:
         """Carry out what stands in it, and empty it. Raises LeaseError, and keeps it, where that fails."""
-        if troubles := undo(self.read().get("undo", [])):
+        told = self.read()
+        steps = told.get("undo", [])
+        if troubles := undo(steps if told.get("boot", "") == boot() else of_another_boot(steps)):
             raise LeaseError(f"what {self.path} says cannot be put back: {'; '.join(troubles)}")
         self.write({})
 
     def close(self) -> None:
-        """Let go; the lock goes when the guard has let go too."""
+        """Let go, and throw an empty one away; the lock goes when the guard has let go too."""
+        if not self.read() and self._named():
+            self.path.unlink()
         os.close(self.descriptor)
+
+
+def mend(thing: str, folder: Path = FOLDER) -> None:
+    """Put back what a dead holder of a thing left. Raises LeaseError where that fails, or somebody holds it."""
+    path = folder / f"{_PREFIX}{thing}.json"
+    if path.exists():
+        lease = Lease._locked(path)
+        try:
+            lease.put_back()
+        finally:
+            lease.close()
 
 
 def sweep(folder: Path = FOLDER) -> Iterator[str]:
@@ -138,7 +177,16 @@ def held(folder: Path = FOLDER) -> Iterator[Holding]:
                 thing = path.stem.removeprefix(_PREFIX)
                 yield Holding(thing, str(told["owner"]), int(told["pid"]), _is_locked(descriptor))
         finally:
-            lease.close()
+            os.close(descriptor)
+
+
+def _keep_names(folder: Path) -> None:
+    """Have a new file's name on the disk too."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _is_locked(descriptor: int) -> bool:

@@ -51,13 +51,18 @@ class Shaper:
         *,
         owner: str,
         replace: bool = False,
+        guard: Guard | None = None,
     ) -> None:
-        """`paths` holds each endpoint's addresses, as they stand in the packets of this interface."""
+        """`paths` holds each endpoint's addresses, as they stand in the packets of this interface.
+
+        `guard` is this process's own, where it has one.
+        """
         self._name = interface
         self._side: Side = side
         self._paths = paths
         self._owner = f"{owner} on {socket.gethostname()}"
         self._replace = replace
+        self._guard = guard
         self._indices: dict[str, tuple[int, int]] = {}
         self._rates_bps: dict[str, tuple[float, float]] = {}
         self._owned = ExitStack()
@@ -76,15 +81,15 @@ class Shaper:
             lease = self._take_lease(probe)
             owned.callback(lease.close)
             require_untouched(self._kernel, self._interface, replace=self._replace)
+            self._watched_by = self._guard or owned.enter_context(Guard())
             try:
-                self._guard = Guard(lease)
+                self._watched_by.watch(lease)
             except GuardLost as lost:
                 raise ShapingError(str(lost)) from None
-            owned.callback(self._guard.close)
+            owned.callback(self._give_back, lease)
             self.netem = has_netem(self._kernel, probe)
             if self._replace:
                 clear(self._kernel, self._interface)
-            owned.callback(self.restore)
             self._owned = owned.pop_all()
         return self
 
@@ -99,7 +104,7 @@ class Shaper:
         Both directions change in one system call. Raises ShapingError where the guard has given the interface back, or
         the kernel reads back something else.
         """
-        if not self._guard.alive:
+        if not self._watched_by.alive:
             raise ShapingError(
                 f"{self._name} was given back: the guard is gone, or found this process silent for too long; "
                 "what was measured since the last change may have met no shaping at all"
@@ -130,6 +135,13 @@ class Shaper:
         self._rates_bps.clear()
         if troubles := undo(self._steps()):
             raise ShapingError(f"{self._name} could not be given back: {'; '.join(troubles)}")
+
+    def _give_back(self, lease: Lease) -> None:
+        try:
+            lease.put_back()
+        except LeaseError as error:
+            raise ShapingError(f"{self._name} could not be given back: {error}") from None
+        self._watched_by.forget(lease)
 
     def _take_lease(self, probe: str) -> Lease:
         steps = [*self._steps(), delete_device(probe)]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from testbed.agent.agent import Agent
-from testbed.agent.boards.linux import LinuxBoard
+from testbed.agent.boards.linux import open_board
 from testbed.agent.store import ModelStore
 from testbed.config.bench import NetemLinkSettings
 from testbed.moment import Moment
@@ -56,7 +56,7 @@ def surroundings(tmp_path: Path) -> Iterator[Surroundings]:
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc/stat").write_text("cpu  1 0 1 1 1 0 0 0\n")
     settings = NetemLinkSettings(kind="netem", interface="eth0", at="endpoint", probe=True)
-    with InferenceServer({}) as server, LinuxBoard(1, tmp_path) as board:
+    with InferenceServer({}) as server, open_board({"threads": 1, "root": tmp_path, "leases": tmp_path}) as board:
         agent = Agent(board, ModelStore(tmp_path / "models"))
         agent.endpoint("cloud", server.url, 30.0)
         yield Surroundings(Here(agent), Unshaped(), settings, {"cloud": server.url})  # type: ignore[arg-type]
@@ -69,7 +69,7 @@ def test_policies_see_the_signal_the_link_stands_for(surroundings: Surroundings)
 
 def test_a_path_that_is_not_as_the_link_says_is_found_out(surroundings: Surroundings) -> None:
     surroundings.impose(WEAK, anew=True)
-    record = surroundings.with_signal(radio_dbm=-40.0)
+    record = surroundings.as_met(radio_dbm=-40.0, board=[])
     assert record.asked.keys() == {"co_runner", "link"}
     assert record.applied["link"]["time_ns"] == 7
     assert record.observed.keys() == {"link", "rssi_dbm"}
@@ -88,7 +88,7 @@ def test_the_penalty_is_that_of_the_path_an_inference_took(surroundings: Surroun
 
 def test_an_outage_is_not_probed(surroundings: Surroundings) -> None:
     surroundings.impose(OUTAGE, anew=True)
-    assert surroundings.with_signal(-40.0).observed == {"rssi_dbm": -40.0}
+    assert surroundings.as_met(-40.0, []).observed == {"rssi_dbm": -40.0}
     assert surroundings.condition.strayed == ()
 
 

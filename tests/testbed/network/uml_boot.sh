@@ -22,7 +22,7 @@ mkdir -p /dev/pts /dev/shm
 mount -t devpts devpts /dev/pts
 mount -t tmpfs shm /dev/shm
 mount -t tmpfs run /run
-mkdir -p /run/out /run/lock "/lib/modules/$release"
+mkdir -p /run/out "/lib/modules/$release"
 mount -t hostfs none /run/out -o "$UOUT"
 mount --bind "/usr/lib/uml/modules/$release" "/lib/modules/$release"
 modprobe ipv6  # not loaded by use

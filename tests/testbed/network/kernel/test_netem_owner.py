@@ -128,7 +128,7 @@ def test_what_controller_and_guard_both_left_is_cleaned_up(a_wire: Wire, who: st
 
 
 def kill_the_guard() -> None:
-    run("pkill", "-KILL", "-f", "testbed.agent.guard /run")
+    run("pkill", "-KILL", "-f", "testbed.agent.guard watch")
 
 
 def until_raised(act: Callable[[], object]) -> None:
