@@ -1,6 +1,7 @@
 """Actions as a suite writes them: target/precision, at a frequency where it can be chosen.
 
-`cpu/fp32@max`, `cpu/int8@min`, `gpu/fp16@612MHz`, `dla0/int8`, `cloud/fp16`.
+`cpu/fp32@max`, `cpu/int8@min`, `gpu/fp16@612MHz`, `dla0/int8`, `cloud/fp16`. Several at once: `cpu/fp32@all` its
+steps, `cpu/fp32@3` three of them evenly spaced, `cpu/fp32@min,1.2GHz,max` those named.
 """
 
 from __future__ import annotations
@@ -10,10 +11,48 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
 from scheduler.contract import REMOTE_TARGETS, Action
+from testbed.config import Suite
 from testbed.errors import BenchError
 
-_ACTION = re.compile(r"(?P<target>\w+)/(?P<precision>\w+)(?:@(?P<at>max|min|\d+(?:\.\d+)?[MG]Hz))?")
+_ONE = r"max|min|\d+(?:\.\d+)?[MG]Hz"
+_ACTION = re.compile(rf"(?P<target>\w+)/(?P<precision>\w+)(?:@(?P<at>{_ONE}))?")
+_SEVERAL = re.compile(rf"(?P<target>\w+)/(?P<precision>\w+)@(?P<at>all|\d+|(?:{_ONE})(?:,(?:{_ONE}))+)")
 _SCALE = {"MHz": 1e6, "GHz": 1e9}
+
+
+def expand_suite(
+    suite: Suite, processors: Mapping[str, Sequence[str]], frequencies_hz: Mapping[str, Sequence[float]], board: str
+) -> Suite:
+    """The suite with each action at one frequency, as the board has them. Raises BenchError."""
+    actions = [one for text in suite.actions for one in _expand(text, frequencies_hz, board)]
+    changes: dict[str, object] = {"actions": actions}
+    if suite.reference is not None and suite.reference.action not in actions:
+        if _SEVERAL.fullmatch(suite.reference.action):
+            raise BenchError(f"reference.action: '{suite.reference.action}' is several actions; name one frequency")
+        resolved = resolve_actions(actions, processors, frequencies_hz, board)
+        (wanted,) = resolve_actions([suite.reference.action], processors, frequencies_hz, board)
+        if wanted not in resolved:
+            raise BenchError(f"reference.action: '{suite.reference.action}' is none of the suite's actions on {board}")
+        changes["reference"] = suite.reference.model_copy(update={"action": actions[resolved.index(wanted)]})
+    return suite.model_copy(update=changes)
+
+
+def _expand(text: str, frequencies_hz: Mapping[str, Sequence[float]], board: str) -> list[str]:
+    match = _SEVERAL.fullmatch(text)
+    if match is None:
+        return [text]
+    what, at, steps = f"{match['target']}/{match['precision']}", match["at"], frequencies_hz.get(match["target"], ())
+    if "," in at:
+        return [f"{what}@{one}" for one in at.split(",")]
+    if not steps:
+        raise BenchError(f"action '{text}': the frequency of this target cannot be set on {board}; leave '@{at}' out")
+    ordered = sorted(steps)
+    if at != "all":
+        count = int(at)
+        if not 2 <= count <= len(ordered):
+            raise BenchError(f"action '{text}': 2 to {len(ordered)} steps can be had of {match['target']} on {board}")
+        ordered = [ordered[round(i * (len(ordered) - 1) / (count - 1))] for i in range(count)]
+    return [f"{what}@{step / 1e6:g}MHz" for step in ordered]
 
 
 def resolve_actions(
@@ -61,5 +100,8 @@ def _frequency(text: str, at: str | None, steps: Sequence[float], board: str) ->
     nearest = min(steps, key=lambda step: abs(step - asked))
     if abs(nearest - asked) > 0.005 * asked:
         shown = ", ".join(f"{step / 1e6:g}" for step in steps)
-        raise BenchError(f"action '{text}': no such frequency step on {board}; steps in MHz: {shown}")
+        raise BenchError(
+            f"action '{text}': no such frequency step on {board}; the nearest is {nearest / 1e6:g} MHz, "
+            f"steps in MHz: {shown}"
+        )
     return nearest

@@ -20,7 +20,7 @@ from results import RunHeader, RunStore
 from scheduler import policies
 from scheduler.contract import REMOTE_TARGETS, Action, Means, Network, State, Task
 from scheduler.profile import ProfileRecord
-from testbed.actions import resolve_actions
+from testbed.actions import expand_suite, resolve_actions
 from testbed.alignment import align
 from testbed.calibration import CalibrationRecord
 from testbed.config import Bench, Environment, Suite, Workload, bench_schema
@@ -59,9 +59,9 @@ def start(bench: Bench, suite: Suite, seed: int, out: Path, audience: Audience) 
     """
     _require_policies(suite)
     _require_link(bench, suite)
-    planned = build_plan(suite, seed, bench.link.standard) if bench.link else build_plan(suite, seed)
 
-    def create(opened: OpenBench) -> RunStore:
+    def create(opened: OpenBench, suite: Suite) -> RunStore:
+        planned = build_plan(suite, seed, bench.link.standard) if bench.link else build_plan(suite, seed)
         stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S")
         plan = [trial.as_dict() for trial in planned]
         return RunStore.create(out / f"{suite.name}-{bench.name}-{stamp}", _header(opened, suite, seed), plan)
@@ -75,7 +75,7 @@ def resume(folder: Path, audience: Audience) -> Path:
         bench = bench_schema().model_validate(store.header.bench)
         suite = Suite.model_validate(store.header.suite)
         pinned = [CalibrationRecord.model_validate(facts.record) for facts in store.header.calibrations]
-        return _carry_out(bench, suite, store.header.seed, pinned, lambda _: nullcontext(store), audience)
+        return _carry_out(bench, suite, store.header.seed, pinned, lambda *_: nullcontext(store), audience)
 
 
 def _carry_out(
@@ -83,15 +83,15 @@ def _carry_out(
     suite: Suite,
     seed: int,
     pinned: Sequence[CalibrationRecord] | None,
-    open_store: Callable[[OpenBench], AbstractContextManager[RunStore]],
+    open_store: Callable[[OpenBench, Suite], AbstractContextManager[RunStore]],
     audience: Audience,
 ) -> Path:
     models = _prepare_models(suite, audience.step)
     audience.step(f"opening {bench.name}")
     with open_bench(bench, seed, pinned) as opened:
-        actions = resolve_actions(
-            suite.actions, opened.processors(), opened.identity["frequencies_hz"], opened.board_name
-        )
+        offered = opened.processors(), opened.identity["frequencies_hz"], opened.board_name
+        suite = expand_suite(suite, *offered)
+        actions = resolve_actions(suite.actions, *offered)
         _rehearse(bench, suite, models, actions)
         with serving(bench, _served(models, actions), seed) as servers:
 
@@ -112,7 +112,7 @@ def _carry_out(
                     window_s = meter.window_s(suite.window_s)
                     meter.require_guard(suite.guard_s)
                 alignment = align(opened, meter, suite.guard_s) if meter else None
-                with open_store(opened) as store:
+                with open_store(opened, suite) as store:
                     audience.run_begins(store, meter)
                     refurnish = partial(furnish, _log.debug)
                     Runner(

@@ -16,7 +16,17 @@ from scheduler.estimator import Estimator
 from scheduler.oracle import choose, score
 from scheduler.profile import ProfileRecord
 from scheduler.replay import replay
-from testbed.agent.contract import Board, CoRun, Model, Session, Setting, Simulated, Target, Tensors
+from testbed.agent.contract import (
+    Board,
+    Controlled,
+    CoRun,
+    Model,
+    Session,
+    Simulated,
+    Target,
+    Tensors,
+)
+from testbed.agent.footing import Footing, plain
 from testbed.agent.probe import ProbeFailed, probe
 from testbed.agent.shaping.filters import Address
 from testbed.agent.shaping.shape import Shape
@@ -43,7 +53,7 @@ class Agent:
         self._estimator: Estimator | None = None
         self._decided: dict[str, tuple[State, Action]] = {}
         self._pending: dict[str, tuple[State, Action, Outcome]] = {}
-        self._clocked: str | None = None
+        self._footing = Footing(board)
         self._shaping = ExitStack()
 
     def identify(self) -> dict[str, Any]:
@@ -160,7 +170,8 @@ class Agent:
         Raises `testbed.agent.shaping.survey.ShapingError` where it cannot be had.
         """
         addresses = {target: [Address(*address) for address in found] for target, found in paths.items()}
-        shaper = Shaper(interface, "board", addresses, owner=owner, replace=replace)
+        guard = self._board.guard if isinstance(self._board, Controlled) else None
+        shaper = Shaper(interface, "board", addresses, owner=owner, replace=replace, guard=guard)
         self._shaper = self._shaping.enter_context(shaper)
         return {"netem": shaper.netem}
 
@@ -215,7 +226,7 @@ class Agent:
         else:
             action = policy.select(state, self._actions)
             self._decided[who["policy"]] = state, action
-        observed_hz = self._clock_to(action)
+        self._footing.take(action)
         opt = self._opt(task, action)
         inputs = self._loaded[workload].inputs
         order = [inputs[(index + i) % len(inputs)] for i in range(len(inputs))]
@@ -223,6 +234,7 @@ class Agent:
         trial = run_trial(
             self._board.clock, session, order, Window(period_s=task.period_s, **window), self._board.marker
         )
+        footing, strayed = self._footing.leave()
         estimated_j = self._estimated_energy_j(state, action, trial)
         if policy is not None:
             latency_s, accuracy = sum(trial.latencies_s) / trial.n, task.accuracy[action.precision]
@@ -243,11 +255,12 @@ class Agent:
             "accuracy": task.accuracy[action.precision],
             "estimated_energy_j": estimated_j,
             "observed": {
-                "frequency_hz": observed_hz,
                 "temperature_c": telemetry.temperature_c,
                 "throttled": telemetry.throttled,
                 "rssi_dbm": telemetry.rssi_dbm,
+                **footing,
             },
+            "strayed": strayed,
             "request_bytes": task.network.input_bytes,
             "opt": opt,
             "truth_j": self._true_energy_j(trial),
@@ -270,25 +283,33 @@ class Agent:
             "reward": None if reward is None else {"name": reward.name, "value": getattr(learner, "last_reward", None)},
         }
 
+    def tune(self, knob: str, value: str) -> None:
+        """Set one of the board's knobs, until it is given back."""
+        self._controlled().tune(knob, value)
+
+    def offered(self) -> dict[str, Any]:
+        """What each of the board's knobs can be set to."""
+        return dict(self._controlled().offered())
+
+    def standing(self) -> dict[str, Any]:
+        """How the board stands, in the fields of `Standing`."""
+        return dict(plain(self._controlled().standing()))
+
+    def sweep(self) -> dict[str, Any]:
+        """What the board's sensors say, and when, on its clock."""
+        board = self._controlled()
+        return {"time_ns": self._board.clock.now_ns(), "readings": dict(board.sweep())}
+
     def restore(self) -> None:
         """Give clocks and co-runners back."""
         self._board.restore()
-        self._clocked = None
+        self._footing.forget()
 
     def close(self) -> None:
         """Close every session, and give the network back."""
         self._shaping.close()
         while self._sessions:
             self._sessions.popitem()[1].close()
-
-    def _clock_to(self, action: Action) -> float | None:
-        if self._clocked is not None and self._clocked != action.processor:
-            self._board.set(Setting(self._clocked, None))
-            self._clocked = None
-        if action.frequency_hz is None:
-            return None
-        self._clocked = action.processor
-        return self._board.set(Setting(action.processor, action.frequency_hz)).frequency_hz
 
     def _estimated_energy_j(self, state: State, action: Action, trial: Trial) -> float | None:
         if self._estimator is None:
@@ -317,6 +338,11 @@ class Agent:
             "chosen_energy_j": means[action].energy_j,
             "chosen_met": verdict.met,
         }
+
+    def _controlled(self) -> Controlled:
+        if not isinstance(self._board, Controlled):
+            raise TypeError("this board has no knobs but its frequencies")
+        return self._board
 
     def _state(self, workload: str, values: Mapping[str, float]) -> State:
         return State(task=self._tasks[workload], **values)

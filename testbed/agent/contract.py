@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scheduler.contract import TrueMeans
 from testbed.agent.affinity import Cores
+from testbed.agent.guard.guard import Guard
 
 Tensors = Mapping[str, NDArray[np.generic]]
 
@@ -180,6 +181,43 @@ class Board(Protocol):
         """Load one core chip by chip (1 busy, 0 idle); returns when that began, on the board's clock."""
 
     def restore(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a board with knobs stands. Names end in SI units; loads are 0..1."""
+
+    asked: Mapping[str, Any]
+    """knob -> what it is set to, for as long as it is not given back"""
+    held: Mapping[str, Any]
+    """the same and more, as read back"""
+    readings: Mapping[str, float]
+    """clocks, temperatures, loads"""
+    throttling: tuple[str, ...]
+    """what has throttled the board since it was looked at before"""
+    strayed: tuple[str, ...]
+    """in which ways it is not as asked"""
+    tells_throttling: bool
+    """whether throttling would show"""
+
+
+@runtime_checkable
+class Controlled(Protocol):
+    """A board with knobs beside the frequencies, which a guard gives back where this process cannot."""
+
+    guard: Guard
+
+    def tune(self, knob: str, value: str) -> None:
+        """Set one by its name ("power_mode", "cores", "governor", a clock or a cap), a clock in Hz."""
+
+    def standing(self) -> Standing:
+        """Look at it; never while something is measured."""
+
+    def sweep(self) -> Mapping[str, float]:
+        """The readings alone, and loads of others: what is quick, for who looks often."""
+
+    def offered(self) -> Mapping[str, Any]:
+        """What each knob can be set to."""
 
 
 @runtime_checkable

@@ -33,13 +33,20 @@ class CoRunner:
     def __init__(self, proc: Path = Path("/proc")) -> None:
         self._proc = proc
         self._workers: list[subprocess.Popen[bytes]] = []
+        self.ended_s = 0.0
+        """CPU time of workers that have ended"""
+
+    @property
+    def processes(self) -> tuple[int, ...]:
+        """Of the workers that run; each leads a group of its own."""
+        return tuple(worker.pid for worker in self._workers)
 
     def start(self, load: CoRun) -> CoRun:
         """Replace what runs by this load; returns the load its workers were seen to make."""
         self.stop()
         command = [sys.executable, "-c", _WORKER, str(max(load.cpu, load.memory)), str(load.memory)]
         for _ in range(os.cpu_count() or 1):
-            self._workers.append(subprocess.Popen(command, stdin=subprocess.PIPE))
+            self._workers.append(subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True))
         return self._confirm(load)
 
     def _confirm(self, load: CoRun) -> CoRun:
@@ -51,17 +58,19 @@ class CoRunner:
         return CoRun(cpu=min(1.0, round(share, 3)), memory=load.memory)
 
     def _cpu_time_s(self) -> float:
-        ticks = 0
-        for worker in self._workers:
-            fields = (self._proc / str(worker.pid) / "stat").read_text().rpartition(")")[2].split()
-            ticks += int(fields[11]) + int(fields[12])
-        return ticks / os.sysconf("SC_CLK_TCK")
+        return sum(map(self._cpu_time_of, self._workers))
+
+    def _cpu_time_of(self, worker: subprocess.Popen[bytes]) -> float:
+        fields = (self._proc / str(worker.pid) / "stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def stop(self) -> None:
         """End every worker; safe to call twice."""
         while self._workers:
             worker = self._workers.pop()
             worker.kill()
+            # Read before the wait: what has been waited for is gone.
+            self.ended_s += self._cpu_time_of(worker)
             worker.wait()
             if worker.stdin is not None:
                 worker.stdin.close()

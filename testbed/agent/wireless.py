@@ -19,7 +19,7 @@ _REQUEST, _DUMP = 0x1, 0x300
 _ERROR, _DONE = 2, 3
 _CONTROL, _GET_FAMILY, _FAMILY_ID, _FAMILY_NAME = 16, 3, 1, 2
 _GET_INTERFACE, _GET_STATION = 5, 17
-_INTERFACE_INDEX, _INTERFACE_TYPE, _STATION_INFO = 3, 5, 21
+_INTERFACE_INDEX, _INTERFACE_NAME, _INTERFACE_TYPE, _STATION_INFO = 3, 4, 5, 21
 _TYPE_STATION = 2
 """NL80211_IFTYPE_STATION: a client of an access point"""
 _SIGNAL, _SIGNAL_AVERAGE = 7, 13
@@ -34,29 +34,34 @@ def open_generic_netlink() -> socket.socket:
     return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _GENERIC)
 
 
-def rssi_dbm(wireless: Path, open_netlink: Callable[[], socket.socket] | None) -> float | None:
+def rssi_dbm(
+    wireless: Path, open_netlink: Callable[[], socket.socket] | None, interface: str | None = None
+) -> float | None:
     """The signal from the access point, averaged by the driver where it does; None where there is no Wi-Fi connection.
 
     `wireless` is /proc/net/wireless, which is read where `open_netlink` is None or nl80211 has nothing to tell.
+    `interface` is the one that counts ("wlan0"); absent: the first that is connected.
     """
     if open_netlink is not None:
         try:
             with open_netlink() as kernel:
                 kernel.settimeout(_TIMEOUT_S)
-                if (told := _from_nl80211(kernel)) is not None:
+                if (told := _from_nl80211(kernel, interface)) is not None:
                     return told
         except (OSError, ValueError, struct.error):
             pass  # no nl80211 here: the older interface may still tell
-    return _from_proc(wireless)
+    return _from_proc(wireless, interface)
 
 
-def _from_nl80211(kernel: socket.socket) -> float | None:
+def _from_nl80211(kernel: socket.socket, only: str | None) -> float | None:
     name = attribute(_FAMILY_NAME, zstring("nl80211"))
     families = [_number(family, _FAMILY_ID) for family in _ask(kernel, _CONTROL, _GET_FAMILY, name, _REQUEST)]
     for nl80211 in families:
         for interface in _ask(kernel, nl80211, _GET_INTERFACE, b"", _REQUEST | _DUMP):
             # Other types have no station, or many.
             if _number(interface, _INTERFACE_TYPE) != _TYPE_STATION:
+                continue
+            if only is not None and interface.get(_INTERFACE_NAME, b"").rstrip(b"\0") != only.encode():
                 continue
             which = attribute(_INTERFACE_INDEX, interface.get(_INTERFACE_INDEX, b""))
             for station in _ask(kernel, nl80211, _GET_STATION, which, _REQUEST | _DUMP):
@@ -97,14 +102,17 @@ def _messages(datagram: bytes) -> Iterator[tuple[int, bytes]]:
         datagram = datagram[length + -length % 4 :]
 
 
-def _from_proc(wireless: Path) -> float | None:
+def _from_proc(wireless: Path, only: str | None) -> float | None:
     """The level column of the first interface; drivers that tell no dBm there, but a share of some most, tell none."""
     try:
         lines = wireless.read_text().splitlines()[2:]
     except OSError:
         return None
     for line in lines:
-        fields = line.partition(":")[2].split()
+        name, _, rest = line.partition(":")
+        if only is not None and name.strip() != only:
+            continue
+        fields = rest.split()
         try:
             level = float(fields[2].rstrip("."))
         except (IndexError, ValueError):

@@ -23,12 +23,15 @@ from scheduler.estimator import Estimator
 from scheduler.fixed import RandomChoice, cloud
 from scheduler.world import ExecutionFailed
 from testbed.agent.affinity import Cores
-from testbed.agent.boards.linux import LinuxBoard
+from testbed.agent.boards.linux import knobs, open_board
+from testbed.agent.boards.real import Parts, RealBoard
+from testbed.agent.boards.settings import Settings, read_settings
 from testbed.agent.clock import MonotonicClock
 from testbed.agent.contract import Model, Observed, Setting, Target
 from testbed.agent.embedding import BoardWorld
 from testbed.agent.targets.kserve import RemoteTarget
 from testbed.agent.targets.onnxruntime_cpu import OnnxRuntimeCpu
+from testbed.agent.telemetry.throttling import KernelThrottling
 from testbed.serve import InferenceServer, OnnxEngine
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "embed_engine.py"
@@ -55,13 +58,13 @@ def workload(mean_path: Path) -> tuple[Task, Model]:
 
 
 @pytest.fixture
-def board() -> Iterator[LinuxBoard]:
-    with LinuxBoard(threads=1) as board:
+def board() -> Iterator[RealBoard]:
+    with open_board({"threads": 1}) as board:
         yield board
 
 
 def test_it_runs_on_the_host_and_in_the_cloud_and_survives_the_cloud(
-    board: LinuxBoard, workload: tuple[Task, Model], mean_path: Path
+    board: RealBoard, workload: tuple[Task, Model], mean_path: Path
 ) -> None:
     with ExitStack() as serving:
         server = serving.enter_context(InferenceServer({"mean-fp32": OnnxEngine(mean_path, threads=1)}))
@@ -82,7 +85,7 @@ def test_it_runs_on_the_host_and_in_the_cloud_and_survives_the_cloud(
 
 
 def test_a_server_that_does_not_serve_the_model_is_a_failed_target(
-    board: LinuxBoard, workload: tuple[Task, Model], mean_path: Path
+    board: RealBoard, workload: tuple[Task, Model], mean_path: Path
 ) -> None:
     with InferenceServer({"other": OnnxEngine(mean_path, threads=1)}) as server:
         remotes = {"cloud": RemoteTarget(server.url, board.clock, timeout_s=5.0)}
@@ -95,7 +98,7 @@ def test_a_server_that_does_not_serve_the_model_is_a_failed_target(
 
 
 def test_a_remote_target_serves_many_callers_at_once(
-    board: LinuxBoard, workload: tuple[Task, Model], mean_path: Path
+    board: RealBoard, workload: tuple[Task, Model], mean_path: Path
 ) -> None:
     """Each on a connection of its own: none reads another's answer."""
     with InferenceServer({"mean-fp32": OnnxEngine(mean_path, threads=1)}) as server:
@@ -119,11 +122,16 @@ def test_a_remote_target_serves_many_callers_at_once(
             assert not any(thread.is_alive() for thread in threads)
 
 
-class Clocked(LinuxBoard):
+def this_host() -> tuple[Settings, Parts]:
+    parts = Parts(lambda: knobs(Path("/")), KernelThrottling(Path("/")))
+    return read_settings({"threads": 1}, "linux"), parts
+
+
+class Clocked(RealBoard):
     """This host, with a clock that can be set."""
 
     def __init__(self) -> None:
-        super().__init__(threads=1)
+        super().__init__(*this_host())
         self.settings: list[float | None] = []
 
     def set(self, setting: Setting) -> Observed:
@@ -154,11 +162,11 @@ def test_inferences_run_on_the_cores_of_the_bench_and_the_caller_gets_its_own_ba
             seen.append(os.sched_getaffinity(0))
             return super().now_ns()
 
-    class Board(LinuxBoard):
+    class Board(RealBoard):
         def target(self, name: str) -> Target:
             return OnnxRuntimeCpu(Watch(), 1, Cores([core]))
 
-    with Board(1) as board, BoardWorld(board, [workload], [CPU], ENERGY) as world:
+    with Board(*this_host()) as board, BoardWorld(board, [workload], [CPU], ENERGY) as world:
         world.execute(workload[0], CPU, PHOTO)
     assert seen
     assert all(cores == {core} for cores in seen)
@@ -177,7 +185,7 @@ def test_engines_of_a_processor_share_its_clock(workload: tuple[Task, Model]) ->
         assert board.settings == [1e9, 2e9, 1e9]
 
 
-def test_what_is_missing_is_named(board: LinuxBoard, workload: tuple[Task, Model]) -> None:
+def test_what_is_missing_is_named(board: RealBoard, workload: tuple[Task, Model]) -> None:
     with pytest.raises(ValueError, match="no such remote target"):
         BoardWorld(board, [workload], [CPU, CLOUD], ENERGY)
     dead = {"cloud": RemoteTarget("http://127.0.0.1:9", board.clock, timeout_s=1.0)}
@@ -190,7 +198,7 @@ def test_what_is_missing_is_named(board: LinuxBoard, workload: tuple[Task, Model
 
 
 def test_what_was_learnt_on_the_host_outlives_the_process(
-    board: LinuxBoard, workload: tuple[Task, Model], tmp_path: Path
+    board: RealBoard, workload: tuple[Task, Model], tmp_path: Path
 ) -> None:
     beliefs = []
     for _ in range(2):

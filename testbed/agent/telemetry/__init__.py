@@ -1,0 +1,1 @@
+"""What a board sees of itself: load, temperatures, clocks, what throttles it."""
