@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.client import HTTPException
 from pathlib import Path
 from typing import Literal
@@ -58,6 +58,8 @@ def examine(bench: Bench) -> Iterator[Finding]:
             yield from judge(survey(bench.board.agent))
         with open_bench(bench, seed=0) as opened:
             yield _agent(opened)
+            if opened.identity["knobs"]:
+                yield from _permissions(opened.agent.ask("locked"))
             yield _board_clock(opened)
             before, begun_ns = opened.board_clock.fit, opened.now_ns()
             if opened.link is not None:
@@ -112,6 +114,29 @@ def _agent(opened: OpenBench) -> Finding:
     return Finding(
         "agent", "ok", f"{identity['model']}: {processors}; Python {hello['python']}, numpy {hello['numpy']}"
     )
+
+
+def _permissions(locked: Sequence[str]) -> Iterator[Finding]:
+    """What the agent's user may not set, with the command that grants it."""
+    files = [path for path in locked if path != "power mode"]
+    if files:
+        yield Finding(
+            "permissions",
+            "doubtful",
+            f"{files[0]}{f' and {len(files) - 1} more' if files[1:] else ''} may not be written: clocks, caps or cores "
+            "stay as they are. Copy packaging/testbed-board.conf to the board, then there: "
+            "sudo groupadd --system testbed; sudo usermod -aG testbed $USER; sudo cp testbed-board.conf "
+            "/etc/tmpfiles.d/ && sudo systemd-tmpfiles --create testbed-board.conf; log in anew",
+        )
+    if len(files) < len(locked):
+        yield Finding(
+            "permissions",
+            "doubtful",
+            "nvpmodel may not be run: the power mode stays as it is. Copy packaging/testbed-board.sudoers to the "
+            "board, then there: sudo install -m 0440 testbed-board.sudoers /etc/sudoers.d/testbed-board",
+        )
+    if not locked:
+        yield Finding("permissions", "ok", "every knob of the board may be set")
 
 
 def _board_clock(opened: OpenBench) -> Finding:

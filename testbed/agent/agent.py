@@ -27,6 +27,7 @@ from testbed.agent.contract import (
     Tensors,
 )
 from testbed.agent.footing import Footing, plain
+from testbed.agent.guard.lease import sweep
 from testbed.agent.probe import ProbeFailed, probe
 from testbed.agent.shaping.filters import Address
 from testbed.agent.shaping.shape import Shape
@@ -57,7 +58,7 @@ class Agent:
         self._shaping = ExitStack()
 
     def identify(self) -> dict[str, Any]:
-        """The board's model, serial, processors with their precisions, frequency steps, and engines."""
+        """The board's model, serial, processors with their precisions, frequency steps, engines; whether it has knobs."""
         identity = self._board.identify()
         return {
             "model": identity.model,
@@ -65,6 +66,7 @@ class Agent:
             "processors": {name: list(precisions) for name, precisions in identity.processors.items()},
             "frequencies_hz": {name: list(steps) for name, steps in identity.frequencies_hz.items()},
             "engines": dict(identity.engines),
+            "knobs": isinstance(self._board, Controlled),
         }
 
     def has_model(self, sha256: str) -> bool:
@@ -290,6 +292,14 @@ class Agent:
     def offered(self) -> dict[str, Any]:
         """What each of the board's knobs can be set to."""
         return dict(self._controlled().offered())
+
+    def locked(self) -> list[str]:
+        """What of them the agent's user may not set."""
+        return list(self._controlled().locked())
+
+    def mend(self) -> list[str]:
+        """Put back what dead programs left altered on this machine; a line for each."""
+        return list(sweep())
 
     def standing(self) -> dict[str, Any]:
         """How the board stands, in the fields of `Standing`."""

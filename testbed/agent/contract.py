@@ -219,6 +219,9 @@ class Controlled(Protocol):
     def offered(self) -> Mapping[str, Any]:
         """What each knob can be set to."""
 
+    def locked(self) -> Sequence[str]:
+        """What the agent's user may not set: files, and "power mode"."""
+
 
 @runtime_checkable
 class Simulated(Protocol):

@@ -23,6 +23,7 @@ from testbed import experiment
 from testbed.arena.config import Experiment
 from testbed.cli.agent import agent
 from testbed.cli.arena import arena
+from testbed.cli.board import board
 from testbed.cli.models import models
 from testbed.cli.monitor import monitor
 from testbed.cli.net import net
@@ -169,6 +170,7 @@ app.command()(arena)
 app.add_typer(agent, name="agent")
 app.add_typer(models, name="models")
 app.command()(serve)
+app.add_typer(board, name="board")
 app.add_typer(monitor, name="monitor")
 app.add_typer(net, name="net")
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 Span = tuple[float, float]
 """least and greatest value of a column of dots"""
 
-_PREFIXES = ((1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "u"))
+_PREFIXES = ((1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "u"))
 _BLANK = 0x2800
 _DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 """bits of a braille cell: left and right column, from the top (Unicode, Braille Patterns)"""

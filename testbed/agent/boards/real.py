@@ -135,6 +135,9 @@ class RealBoard:
     def offered(self) -> Mapping[str, Any]:
         return self._controls.offered()
 
+    def locked(self) -> list[str]:
+        return self._controls.locked()
+
     def observe(self) -> Telemetry:
         return Telemetry(
             co_cpu=self._cpu.share(),

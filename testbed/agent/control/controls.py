@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -88,6 +89,15 @@ class Controls:
             "caps_hz": {name: list(cap.steps_hz) for name, cap in self._knobs.caps.items()},
         }
 
+    def locked(self) -> list[str]:
+        """What this user may not set: the files, and "power mode"."""
+        domains = [domain for domains in self._knobs.clocks.values() for domain in domains]
+        files = [path for domain in domains for path in domain.switches]
+        files += [path for domain in self._knobs.clocks.get("cpu", ()) if (path := domain.governed_by).exists()]
+        files += [cap.path for cap in self._knobs.caps.values()] + list(self._knobs.cores.switches)
+        shut = [str(path) for path in files if not os.access(path, os.W_OK)]
+        return shut if self._knobs.modes.may_enter else ["power mode", *shut]
+
     def hold(self, processor: str, frequency_hz: float) -> float | None:
         """Hold a processor's clocks at a step; returns what they are read back at. Raises ControlRefused."""
         self._ledger.require()
@@ -126,7 +136,7 @@ class Controls:
         cap = self._knobs.caps[name]
         self._ledger.note(f"{name} cap", _CAP, cap.as_found())
         cap.hold(cap_hz)
-        self._asked[name] = cap_hz
+        self._asked[name] = float(cap_hz)
         return cap.cap_hz()
 
     def enter(self, name: str, *, allow_reboot: bool = False) -> None:

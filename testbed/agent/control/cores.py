@@ -26,6 +26,11 @@ class Cores:
         told = text(self._folder / "online")
         return sorted(_numbers(told)) if told else self.there()
 
+    @property
+    def switches(self) -> tuple[Path, ...]:
+        """The files that set them."""
+        return tuple(path for core in self.there() if (path := self._folder / f"cpu{core}/online").exists())
+
     def switch(self, count: int) -> None:
         """Have that many on, the first ones. Raises ControlRefused."""
         there = self.there()
@@ -46,9 +51,9 @@ class Cores:
 
     def as_found(self) -> Iterator[Step]:
         """The steps that switch each to what it is now."""
-        for core in self.there():
-            if state := text(self._folder / f"cpu{core}/online"):
-                yield write_back(self._folder / f"cpu{core}/online", state)
+        for path in self.switches:
+            if state := text(path):
+                yield write_back(path, state)
 
 
 def _numbers(ranges: str) -> Iterator[int]:

@@ -70,9 +70,14 @@ class Domain:
         return bool(text(self.folder / self.files.steps))
 
     @property
+    def switches(self) -> tuple[Path, Path]:
+        """The files that limit it, from below and from above."""
+        return self.folder / self.files.low, self.folder / self.files.high
+
+    @property
     def writable(self) -> bool:
         """Whether this user may set it, on a file system that can be written."""
-        return os.access(self.folder / self.files.high, os.W_OK)
+        return all(os.access(path, os.W_OK) for path in self.switches)
 
     def steps_hz(self) -> tuple[float, ...]:
         """What it can be held at, ascending; nothing where the kernel does not say."""
@@ -88,7 +93,7 @@ class Domain:
 
     def limits_hz(self) -> tuple[float, float] | None:
         """As read back; None where they cannot be read."""
-        low, high = number(self.folder / self.files.low), number(self.folder / self.files.high)
+        low, high = map(number, self.switches)
         return None if low is None or high is None else (low * self.files.unit_hz, high * self.files.unit_hz)
 
     def current_hz(self) -> float | None:
@@ -98,9 +103,14 @@ class Domain:
                 return told * self.files.unit_hz
         return None
 
+    @property
+    def governed_by(self) -> Path:
+        """The file that tells its governor, and sets it."""
+        return self.folder / self.files.governor
+
     def governor(self) -> str:
         """Empty where it has none."""
-        return text(self.folder / self.files.governor)
+        return text(self.governed_by)
 
     def governors(self) -> list[str]:
         """Those there are; empty where the kernel does not say."""
@@ -109,7 +119,7 @@ class Domain:
     def hold(self, low_hz: float, high_hz: float) -> None:
         """Limit it, in the order that the kernel takes. Raises ControlRefused."""
         low, high = (round(limit_hz / self.files.unit_hz) for limit_hz in (low_hz, high_hz))
-        for path, value in limits_in_order(self.folder / self.files.low, self.folder / self.files.high, low, high):
+        for path, value in limits_in_order(*self.switches, low, high):
             put(path, value)
 
     def govern(self, governor: str) -> None:
@@ -117,14 +127,14 @@ class Domain:
         there = self.governors()
         if there and governor not in there:
             raise ControlRefused(f"{self.name} has no governor '{governor}'; it has: {', '.join(there)}")
-        put(self.folder / self.files.governor, governor)
+        put(self.governed_by, governor)
 
     def as_found(self) -> Mapping[str, Step]:
         """The steps that bring its limits and its governor back to what they are now."""
         steps: dict[str, Step] = {}
         if governor := self.governor():
-            steps["governor"] = write_back(self.folder / self.files.governor, governor)
-        low, high = number(self.folder / self.files.low), number(self.folder / self.files.high)
+            steps["governor"] = write_back(self.governed_by, governor)
+        low, high = map(number, self.switches)
         if low is not None and high is not None:
-            steps["limits"] = limits_back(self.folder / self.files.low, self.folder / self.files.high, low, high)
+            steps["limits"] = limits_back(*self.switches, low, high)
         return steps

@@ -71,6 +71,16 @@ class PowerModes:
         """Whether this board has any."""
         return bool(self.modes and self._tool)
 
+    @property
+    def may_enter(self) -> bool:
+        """Whether this user may change the mode: as root, or as sudo allows without a password."""
+        if os.geteuid() == 0 or not self.there:
+            return True
+        try:
+            return not self._run(["sudo", "-n", "-l", str(self._tool), "-m", "0"], "")[1]
+        except ControlRefused:
+            return False
+
     def current(self) -> PowerMode | None:
         """The one in force: by its status file, else by `nvpmodel -q`. None where neither tells."""
         match = _STATUS.search(text(self._root / "var/lib/nvpmodel/status"))

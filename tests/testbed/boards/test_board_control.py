@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,7 @@ from testbed.agent.control.files import ControlRefused
 from tests.testbed.boards import trees
 from tests.testbed.boards.conftest import Opener
 
-Tree = Callable[[Path], Path]
-JETSONS: list[tuple[Tree, str, float]] = [
+JETSONS: list[tuple[trees.Tree, str, float]] = [
     (trees.nano_jp4, "sys/devices/57000000.gpu/devfreq/57000000.gpu", 640e6),
     (trees.xavier_jp5, "sys/devices/17000000.gv11b/devfreq/17000000.gv11b", 803.25e6),
     (trees.orin_jp5, "sys/devices/17000000.ga10b/devfreq/17000000.ga10b", 612e6),
@@ -34,7 +32,7 @@ def number(path: Path) -> int:
 
 @pytest.mark.parametrize(("tree", "gpu", "step_hz"), JETSONS, ids=lambda value: getattr(value, "__name__", ""))
 def test_a_jetsons_clocks_are_held_and_given_back(
-    root: Path, opened: Opener, tree: Tree, gpu: str, step_hz: float
+    root: Path, opened: Opener, tree: trees.Tree, gpu: str, step_hz: float
 ) -> None:
     before = state(tree(root))
     board = opened("jetson")
@@ -54,7 +52,7 @@ def test_a_jetsons_clocks_are_held_and_given_back(
 
 
 @pytest.mark.parametrize("tree", [trees.orin_jp5, trees.orin_jp6])
-def test_memory_and_dlas_are_capped(root: Path, opened: Opener, tree: Tree) -> None:
+def test_memory_and_dlas_are_capped(root: Path, opened: Opener, tree: trees.Tree) -> None:
     before = state(tree(root))
     board = opened("jetson", caps_hz={"emc": 2133e6})
     assert board.identify().frequencies_hz["dla0"] == (614.4e6, 1369.6e6)  # those of the power modes
@@ -200,7 +198,7 @@ def test_files_that_cannot_be_written_are_offered_to_nobody(root: Path, opened: 
 @pytest.mark.parametrize(
     ("kind", "tree"), [("jetson", trees.pi5), ("raspberry-pi", trees.orin_jp6), ("jetson", trees.host)]
 )
-def test_a_board_of_another_kind_is_refused(root: Path, opened: Opener, kind: str, tree: Tree) -> None:
+def test_a_board_of_another_kind_is_refused(root: Path, opened: Opener, kind: str, tree: trees.Tree) -> None:
     tree(root)
     with pytest.raises(NotThisBoard, match=r"is no (Jetson|Raspberry Pi).*; kinds of other boards: "):
         opened(kind)

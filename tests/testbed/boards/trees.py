@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+Tree = Callable[[Path], Path]
 
 ORIN_GPU = "306000000 408000000 510000000 612000000 714000000 816000000 918000000 1020000000 1122000000 1224000000"
 ORIN_CPU = "729600 1113600 1497600 1728000 2201600"
