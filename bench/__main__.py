@@ -26,6 +26,7 @@ BENCHMARKS = (
     "sustained_capture",
     "traces",
     "link_changes",
+    "board_control",
     "trace_playback",
     "remote_round_trip",
     "serve_throughput",

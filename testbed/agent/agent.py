@@ -58,7 +58,7 @@ class Agent:
         self._shaping = ExitStack()
 
     def identify(self) -> dict[str, Any]:
-        """The board's model, serial, processors with their precisions, frequency steps, engines; whether it has knobs."""
+        """Model, serial, targets with their precisions, frequency steps and engines; whether the board has knobs."""
         identity = self._board.identify()
         return {
             "model": identity.model,

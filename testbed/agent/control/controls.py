@@ -240,6 +240,8 @@ class Controls:
         return {d.name: limits[1] if (limits := d.limits_hz()) else float("inf") for d in domains}
 
     def _note(self, domain: Domain) -> None:
+        if self._ledger.knows(f"{domain.name} limits"):
+            return  # noted with all else of this clock
         for what, step in domain.as_found().items():
             self._ledger.note(f"{domain.name} {what}", _GOVERNOR if what == "governor" else _LIMITS, step)
 

@@ -42,6 +42,10 @@ class Ledger:
                 "measured since may not have been under the settings asked for"
             )
 
+    def knows(self, what: str) -> bool:
+        """Whether it is noted how to put one thing back."""
+        return what in self._entries
+
     def note(self, what: str, rank: int, step: Step) -> None:
         """Keep how to put one thing back, unless that is known; the lowest rank is put back first. Durable on return.
 
