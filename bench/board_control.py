@@ -87,7 +87,7 @@ def _changes(board: RealBoard) -> list[Figure]:
     how = f"median of {CHANGES - 1} changes of an Orin's GPU through its tree, both limits written and read back"
     looked = "mean of 100: everything read back, before and after each trial, never within"
     return [
-        Figure("frequency change", median(taken_us[1:]), "us", None, "<= 1000", median(taken_us[1:]) <= 1000, how),
+        Figure("frequency change", median(taken_us[1:]), "us", None, None, None, how),
         Figure("frequency change, 99 %", float(np.percentile(taken_us[1:], 99)), "us", None, None, None, how),
         Figure("a look at the board", looking_us, "us", None, None, None, looked),
     ]

@@ -9,10 +9,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper
 from rich.console import Console
 
 from power import Channel, Kind, MonitorSpec, Samples
+from results import Run
 from testbed.by_hand import opener_here
 from testbed.cli.board_screen import Watched, sparkline
 from tests.testbed.boards import trees
@@ -44,7 +47,10 @@ class Hand:
         self._bench = trees.write(folder / "bench.yaml", f"name: tree\nboard: {block}\n")
 
     def __call__(self, verb: str, *arguments: str, status: int = 0) -> str:
-        command = [sys.executable, "-m", "testbed", "board", verb, "--bench", str(self._bench), *arguments]
+        return self.testbed("board", verb, *arguments, status=status)
+
+    def testbed(self, *arguments: str, status: int = 0) -> str:
+        command = [sys.executable, "-m", "testbed", *arguments, "--bench", str(self._bench)]
         done = subprocess.run(command, capture_output=True, text=True, env=self._env, check=False)
         assert done.returncode == status, done.stderr
         return done.stderr if status else done.stdout
@@ -73,6 +79,48 @@ def test_knobs_are_turned_held_and_given_back(hand: Hand) -> None:
     assert lines[4:-1] == ["but gpu: runs at 306 MHz, 612 MHz asked", "but cores is 12, 8 asked"]
     assert lines[-1] == "the board is given back"
     assert state(hand.root) == before
+
+
+def network(path: Path) -> Path:
+    """Three means of a picture's colours."""
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 8, 8])
+    means = helper.make_tensor_value_info("means", TensorProto.FLOAT, [1, 3, 1, 1])
+    weights = helper.make_tensor("w", TensorProto.FLOAT, [3, 3, 8, 8], np.full(576, 1 / 192, np.float32))
+    graph = helper.make_graph([helper.make_node("Conv", ["image", "w"], ["means"])], "g", [image], [means], [weights])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+SUITE = """
+name: steps
+workloads: [{{name: mean, model: {{files: {{fp32: {model}}}, accuracy: {{fp32: 1}}}}, qos_s: 50 ms, inputs: 1}}]
+environments: [S1]
+actions: [cpu/fp32@2]
+policies: [{{name: edge-cpu-fp32, trials: 1}}]
+repetitions: 1
+warmup_trials: 0
+profile_trials: 1
+"""
+
+
+def test_a_run_records_what_was_asked_and_held_tags_what_was_off_and_gives_back(hand: Hand, tmp_path: Path) -> None:
+    before = state(hand.root)
+    suite = trees.write(tmp_path / "suite.yaml", SUITE.format(model=network(tmp_path / "means.onnx")))
+    hand.testbed("run", str(suite), "--out", str(tmp_path / "runs"))
+    assert state(hand.root) == before
+    (folder,) = (tmp_path / "runs").iterdir()
+    run = Run.read(folder)
+    assert run.header.suite["actions"] == ["cpu/fp32@729.6MHz", "cpu/fp32@1728MHz"]  # as far as 15W goes
+    slow = next(trial for trial in run.trials if trial.action.frequency_hz == 729.6e6)
+    fast = next(trial for trial in run.trials if trial.action.frequency_hz == 1728e6)
+    # The tree's clocks never move from 729.6 MHz.
+    assert slow.condition.strayed == ()
+    assert fast.condition.strayed[0] == "cpu0: runs at 729.6 MHz, 1728 MHz asked"
+    told = slow.observed["board"]
+    assert told["asked"] == {"power_mode": "MODE_15W", "cpu": 729.6e6}
+    assert told["held"]["limits_hz"]["cpu4"] == [729.6e6, 729.6e6]
+    assert told["after"]["tj-thermal_c"] == 50.25
+    assert {trial.observed["switch_s"] is None for trial in run.trials} >= {False}
 
 
 def test_what_cannot_be_is_one_line(hand: Hand) -> None:
