@@ -218,7 +218,7 @@ class TrialRecord:
     emulated link stands for. None where there is nothing to add."""
     condition: ConditionRecord
     observed: Facts
-    """the frequency read back, telemetry"""
+    """the frequency read back, telemetry; of a board with knobs what was asked of it and what it held"""
     clock: ClockFit | None
     """the board's clock; None where board and controller share one"""
     outcome: Literal["ok", "failed", "refused", "lost"]

@@ -18,6 +18,7 @@ _CURES = {
     errno.EINVAL: "the kernel does not take this value",
     errno.ENOENT: "it is gone: another power mode or a core that is off may have taken it away",
 }
+_CURES[errno.EAGAIN] = _CURES[errno.EBUSY] = "its driver is busy, and stays so: look for what else uses it"
 _CURES[errno.EPERM] = _CURES[errno.EACCES]
 _CURES[errno.ENODEV] = _CURES[errno.ENOENT]
 
@@ -59,17 +60,18 @@ def refusal(error: OSError, path: Path, value: str) -> ControlRefused:
 def write(path: Path, value: str) -> None:
     """Write a value, in one write; a driver that is busy is asked again, with a bound. Raises OSError."""
     for attempt in range(_ATTEMPTS):
-        descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
         try:
-            os.write(descriptor, value.encode())
+            descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC | os.O_NONBLOCK)
+            try:
+                os.write(descriptor, value.encode())
+            finally:
+                os.close(descriptor)
         except OSError as error:
             if error.errno not in _BUSY or attempt == _ATTEMPTS - 1:
                 raise
             time.sleep(_PAUSE_S)
         else:
             return
-        finally:
-            os.close(descriptor)
 
 
 def limits_in_order(low: Path, high: Path, low_value: int, high_value: int) -> Iterator[tuple[Path, str]]:

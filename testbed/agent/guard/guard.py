@@ -17,6 +17,8 @@ _END_S = 10.0
 ADD, DROP, BEAT, DONE = b"+", b"-", b".", b"!"
 """what is said on the line: the first two with a lease's path, ADD with its descriptor too; DONE answers them"""
 
+_GONE = "the guard that puts everything back is gone, or did not start"
+
 
 class GuardLost(Exception):
     """The guard is gone: it put everything back, or was killed."""
@@ -36,7 +38,10 @@ class Guard:
         """Have a lease put back when this process is gone. Raises GuardLost when the guard does not answer."""
         if self._process is None:
             self._start()
-        socket.send_fds(self._line, [ADD + os.fsencode(lease.path)], [lease.descriptor])
+        try:
+            socket.send_fds(self._line, [ADD + os.fsencode(lease.path)], [lease.descriptor])
+        except OSError:
+            raise GuardLost(_GONE) from None
         self._await_answer()
 
     def forget(self, lease: Lease) -> None:
@@ -93,7 +98,7 @@ class Guard:
         except OSError:
             answered = False
         if not answered:
-            raise GuardLost("the guard that puts everything back is gone, or did not start")
+            raise GuardLost(_GONE)
 
     def _beat(self) -> None:
         while not self._enough.wait(BEAT_S):

@@ -19,7 +19,7 @@ class OpenFile:
         """What it says now; empty where it says nothing: its device is gated (EAGAIN), or gone."""
         try:
             if self._descriptor is None:
-                self._descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+                self._descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             return os.pread(self._descriptor, _BYTES, 0)
         except BlockingIOError:
             return b""

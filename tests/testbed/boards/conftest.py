@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import signal
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -37,3 +41,24 @@ def opened(leases: Path, root: Path) -> Iterator[Opener]:
             return stack.enter_context(_KINDS[kind](config))
 
         yield open_
+
+
+@contextmanager
+def busy(path: Path, *, until_asked: bool = False) -> Iterator[None]:
+    """A file that answers EAGAIN to who would open it: another has a lease on it (fcntl(2), F_SETLEASE).
+
+    `until_asked`: only to the first who does.
+    """
+    descriptor = os.open(path, os.O_RDWR)
+
+    def asked(number: int, frame: FrameType | None) -> None:
+        if until_asked:
+            fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+
+    before = signal.signal(signal.SIGIO, asked)
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        yield
+    finally:
+        os.close(descriptor)
+        signal.signal(signal.SIGIO, before)

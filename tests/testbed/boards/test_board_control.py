@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from testbed.agent.boards.jetson import NotThisBoard
 from testbed.agent.contract import Setting
-from testbed.agent.control.files import ControlRefused
+from testbed.agent.control.files import ControlRefused, put
+from testbed.agent.control.power_modes import read_modes
 from tests.testbed.boards import trees
-from tests.testbed.boards.conftest import Opener
+from tests.testbed.boards.conftest import Opener, busy
 
 JETSONS: list[tuple[trees.Tree, str, float]] = [
     (trees.nano_jp4, "sys/devices/57000000.gpu/devfreq/57000000.gpu", 640e6),
@@ -185,6 +188,15 @@ def test_a_value_the_kernel_does_not_take_is_told_and_the_rest_given_back(root: 
     assert state(root) == before
 
 
+def test_a_driver_that_is_busy_is_asked_again_with_a_bound(tmp_path: Path) -> None:
+    knob = trees.write(tmp_path / "knob", "1")
+    with busy(knob, until_asked=True):
+        put(knob, "2")
+    assert knob.read_text() == "2"
+    with busy(knob), pytest.raises(ControlRefused, match="cannot be set to '3': its driver is busy, and stays so"):
+        put(knob, "3")
+
+
 def test_files_that_cannot_be_written_are_offered_to_nobody(root: Path, opened: Opener) -> None:
     trees.pi5(root)
     high = root / "sys/devices/system/cpu/cpufreq/policy0/scaling_max_freq"
@@ -193,6 +205,8 @@ def test_files_that_cannot_be_written_are_offered_to_nobody(root: Path, opened: 
     board = opened("raspberry-pi")
     assert "cpu" not in board.identify().frequencies_hz
     assert board.offered()["clocks_hz"]["cpu"] == [1.5e9, 1.6e9, 2.4e9]
+    with pytest.raises(ControlRefused, match=r"scaling_max_freq cannot be set to '1600000': .*(may not|read-only)"):
+        board.tune("cpu", "1.6e9")
 
 
 @pytest.mark.parametrize(
@@ -215,3 +229,21 @@ def test_an_unknown_setting_or_knob_is_named(root: Path, opened: Opener) -> None
         board.tune("npu", "1")
     with pytest.raises(ControlRefused, match="gpu: 'fast' is no number"):
         board.tune("gpu", "fast")
+
+
+@given(st.text("<> POWER_MODEL=IDNAME0123\nEMC MAX_FREQ-", max_size=200))
+def test_any_text_has_modes_or_none(text: str) -> None:
+    for mode in read_modes(text):
+        assert mode.id >= 0
+        assert mode.name
+
+
+@given(st.lists(st.tuples(st.from_regex(r"[A-Z0-9_]{1,12}", fullmatch=True), st.integers(0, 10**10)), max_size=6))
+def test_modes_are_read_as_they_are_written(written: list[tuple[str, int]]) -> None:
+    text = "\n".join(
+        f"< POWER_MODEL ID={number} NAME={name} >\nEMC MAX_FREQ {cap}\nGPU MIN_FREQ 7\n"
+        for number, (name, cap) in enumerate(written)
+    )
+    expected = [({"EMC": float(cap)} if cap else {}) for _, cap in written]
+    assert [(mode.id, mode.name) for mode in read_modes(text)] == [*enumerate(name for name, _ in written)]
+    assert [mode.caps_hz for mode in read_modes(text)] == expected

@@ -13,7 +13,7 @@ from testbed.agent.contract import CoRun
 from testbed.agent.footing import Footing
 from testbed.agent.store import ModelStore
 from tests.testbed.boards import trees
-from tests.testbed.boards.conftest import Opener
+from tests.testbed.boards.conftest import Opener, busy
 
 
 def test_it_says_which_board_it_is(root: Path, opened: Opener) -> None:
@@ -64,6 +64,15 @@ def test_a_sensor_that_fails_or_vanishes_does_not_stop_the_others_and_may_come_b
     hot.write_text("61000\n")
     gated.unlink()
     gated.write_text("44000\n")
+    assert board.sweep()["gpu-thermal_c"] == 44.0
+
+
+def test_a_sensor_whose_device_is_gated_answers_eagain_and_is_asked_again(root: Path, opened: Opener) -> None:
+    gated = trees.zone(trees.thor_jp7(root), 1, "gpu-thermal", "44000")
+    board = opened("jetson")
+    with busy(gated), busy(root / "sys/class/thermal/thermal_zone0/temp"):
+        assert board.observe().temperature_c is None
+        assert board.sweep()["gpu_hz"] == 315e6
     assert board.sweep()["gpu-thermal_c"] == 44.0
 
 
