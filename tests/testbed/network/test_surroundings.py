@@ -58,7 +58,7 @@ def surroundings(tmp_path: Path) -> Iterator[Surroundings]:
     settings = NetemLinkSettings(kind="netem", interface="eth0", at="endpoint", probe=True)
     with InferenceServer({}) as server, open_board({"threads": 1, "root": tmp_path, "leases": tmp_path}) as board:
         agent = Agent(board, ModelStore(tmp_path / "models"))
-        agent.endpoint("cloud", server.url, 30.0)
+        agent.endpoint("cloud", server.url, 30.0, terms={})
         yield Surroundings(Here(agent), Unshaped(), settings, {"cloud": server.url})  # type: ignore[arg-type]
 
 
