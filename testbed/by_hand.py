@@ -12,7 +12,7 @@ from testbed.config.plugins import Agent
 from testbed.errors import BenchError
 from testbed.remote import RemoteAgent, RequestFailed
 
-_FOR_RUNS = frozenset({"power_mode", "cores", "governor", "caps_hz", "allow_reboot", "marker"})
+_FOR_RUNS = frozenset({"power_mode", "cores_on", "governor", "caps_hz", "allow_reboot", "marker"})
 _OPENERS = {
     "nvidia,tegra": "testbed.agent.boards.jetson:open_board",
     "raspberrypi,": "testbed.agent.boards.raspberry_pi:open_board",

@@ -208,7 +208,7 @@ class Controlled(Protocol):
     guard: Guard
 
     def tune(self, knob: str, value: str) -> None:
-        """Set one by its name ("power_mode", "cores", "governor", a clock or a cap), a clock in Hz."""
+        """Set one by its name ("power_mode", "cores_on", "governor", a clock or a cap), a clock in Hz."""
 
     def standing(self) -> Standing:
         """Look at it; never while something is measured."""

@@ -71,7 +71,7 @@ def get(bench: BenchFile = None, as_json: AsJson = False) -> None:
 
 @board.command("set")
 def set_(
-    knobs: Annotated[list[str], typer.Argument(help="KNOB=VALUE, such as cpu=1.5GHz power_mode=30W cores=4.")],
+    knobs: Annotated[list[str], typer.Argument(help="KNOB=VALUE, such as cpu=1.5GHz power_mode=30W cores_on=4.")],
     bench: BenchFile = None,
     for_: For = None,
 ) -> None:
@@ -151,7 +151,7 @@ def _knob(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (name and equals and value):
         raise BenchError(f"'{text}' is not KNOB=VALUE, such as cpu=1.5GHz; `testbed board info` shows the knobs")
-    if name in ("power_mode", "governor", "cores"):
+    if name in ("power_mode", "governor", "cores_on"):
         return name, value
     try:
         return name, str(float(value))
@@ -176,7 +176,7 @@ def _hold(agent: RemoteAgent, length_s: float | None, told: set[str]) -> None:
 
 def _offers(offered: Mapping[str, Any]) -> Iterator[str]:
     yield f"power_mode  {', '.join(offered['power_mode']) or 'none on this board'}"
-    yield f"cores       1 to {offered['cores']}"
+    yield f"cores_on    1 to {offered['cores_on']}"
     yield f"governor    {', '.join(offered['governor']) or 'none on this board'}"
     for name, steps in {**offered["clocks_hz"], **offered["caps_hz"]}.items():
         kind = " (a cap)" if name in offered["caps_hz"] else ""

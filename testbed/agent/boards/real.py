@@ -122,14 +122,14 @@ class RealBoard:
             self._controls.enter(value)
         elif knob == "governor":
             self._controls.govern(value)
-        elif knob == "cores":
+        elif knob == "cores_on":
             self._controls.switch(_whole(knob, value))
         elif knob in self._controls.offered()["caps_hz"]:
             self._controls.cap(knob, _whole(knob, value))
         elif knob in _SETTABLE:
             self._controls.hold(knob, _whole(knob, value))
         else:
-            known = ["power_mode", "governor", "cores", *_SETTABLE, *self._controls.offered()["caps_hz"]]
+            known = ["power_mode", "governor", "cores_on", *_SETTABLE, *self._controls.offered()["caps_hz"]]
             raise ControlRefused(f"this board has no knob '{knob}'; it has: {', '.join(known)}")
 
     def offered(self) -> Mapping[str, Any]:

@@ -83,7 +83,7 @@ class Controls:
         domains = self._knobs.clocks.get("cpu", ())
         return {
             "power_mode": [mode.name for mode in self._knobs.modes.modes] if self._knobs.modes.there else [],
-            "cores": len(self._knobs.cores.there()),
+            "cores_on": len(self._knobs.cores.there()),
             "governor": sorted({name for domain in domains for name in domain.governors()}),
             "clocks_hz": {name: list(self._table(name)) for name in self._knobs.clocks},
             "caps_hz": {name: list(cap.steps_hz) for name, cap in self._knobs.caps.items()},

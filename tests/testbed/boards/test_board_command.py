@@ -72,11 +72,11 @@ def test_a_board_is_told_of_as_it_is_without_what_its_bench_asks_of_runs(hand: H
 
 def test_knobs_are_turned_held_and_given_back(hand: Hand) -> None:
     before = state(hand.root)
-    said = hand("set", "gpu=612MHz", "cores=8", "power_mode=maxn", "emc=2133e6", "--for", "0.1s")
+    said = hand("set", "gpu=612MHz", "cores_on=8", "power_mode=maxn", "emc=2133e6", "--for", "0.1s")
     lines = said.splitlines()
-    assert lines[:4] == ["gpu is set: 612 MHz", "cores is set: 8", "power_mode is set: MAXN", "emc is set: 2133 MHz"]
+    assert lines[:4] == ["gpu is set: 612 MHz", "cores_on is set: 8", "power_mode is set: MAXN", "emc is set: 2133 MHz"]
     # Nothing in the tree obeys: what is asked is not what runs, and a person is told.
-    assert lines[4:-1] == ["but gpu: runs at 306 MHz, 612 MHz asked", "but cores is 12, 8 asked"]
+    assert lines[4:-1] == ["but gpu: runs at 306 MHz, 612 MHz asked", "but cores on is 12, 8 asked"]
     assert lines[-1] == "the board is given back"
     assert state(hand.root) == before
 

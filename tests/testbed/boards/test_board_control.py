@@ -76,7 +76,7 @@ def test_a_power_mode_is_entered_by_its_name_and_left_again(root: Path, opened: 
     board = opened("jetson", power_mode=name)
     standing = board.standing()
     assert standing.held["power_mode"] == "MODE_15W"
-    assert standing.held["cores"] == 4
+    assert standing.held["cores_on"] == 4
     assert standing.strayed == ()
     # What lies above the mode's limit is not offered.
     assert board.identify().frequencies_hz["cpu"][-1] == 1728e6
@@ -115,13 +115,13 @@ def test_without_its_status_file_nvpmodel_is_asked(root: Path, opened: Opener) -
 
 def test_cores_go_off_and_come_back(root: Path, opened: Opener) -> None:
     before = state(trees.pi5(root))
-    board = opened("raspberry-pi", cores=2)
+    board = opened("raspberry-pi", cores_on=2)
     switches = [root / f"sys/devices/system/cpu/cpu{core}/online" for core in (1, 2, 3)]
     assert [number(switch) for switch in switches] == [1, 0, 0]
     board.restore()
     assert state(root) == before
     with pytest.raises(ControlRefused, match="5 cannot be on, this board has 4"):
-        board.tune("cores", "5")
+        board.tune("cores_on", "5")
 
 
 def test_a_governor_is_asked_for_and_one_that_is_reset_is_told(root: Path, opened: Opener) -> None:
@@ -224,7 +224,7 @@ def test_an_unknown_setting_or_knob_is_named(root: Path, opened: Opener) -> None
         opened("linux", thread=3)
     board = opened("jetson")
     with pytest.raises(
-        ControlRefused, match="no knob 'npu'; it has: power_mode, governor, cores, cpu, gpu, emc, dla0, dla1"
+        ControlRefused, match="no knob 'npu'; it has: power_mode, governor, cores_on, cpu, gpu, emc, dla0, dla1"
     ):
         board.tune("npu", "1")
     with pytest.raises(ControlRefused, match="gpu: 'fast' is no number"):

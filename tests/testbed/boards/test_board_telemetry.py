@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import onnxruntime
 import pytest
 
 from scheduler.contract import Action
@@ -20,7 +22,23 @@ def test_it_says_which_board_it_is(root: Path, opened: Opener) -> None:
     trees.pi5(root)
     identity = opened("raspberry-pi").identify()
     assert (identity.model, identity.serial) == ("Raspberry Pi 5 Model B Rev 1.0", "1420000000001")
-    assert identity.frequencies_hz == {"cpu": (1.5e9, 1.6e9, 2.4e9)}
+    assert identity.frequencies_hz == dict.fromkeys(("cpu", "cpu_ncnn"), (1.5e9, 1.6e9, 2.4e9))
+
+
+def test_it_says_what_computes_there_and_how_it_is_set_up(root: Path, opened: Opener) -> None:
+    trees.pi5(root)
+    core = max(os.sched_getaffinity(0))
+    engines = opened("raspberry-pi", threads=None, cores=[core]).identify().engines
+    how = f"1 threads on cores {core}, asleep while they wait"
+    assert engines["cpu"] == f"onnxruntime {onnxruntime.__version__}, {how}"
+
+
+def test_both_engines_are_targets_and_another_is_refused_by_name(root: Path, opened: Opener) -> None:
+    trees.pi5(root)
+    board = opened("raspberry-pi")
+    assert board.target("cpu") is not board.target("cpu_ncnn")
+    with pytest.raises(ValueError, match="no target 'gpu'; it has: cpu, cpu_ncnn"):
+        board.target("gpu")
 
 
 def test_the_state_is_what_proc_and_sys_say(root: Path, opened: Opener) -> None:
