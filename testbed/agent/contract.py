@@ -33,7 +33,7 @@ class Model:
 
     name: str
     files: Mapping[str, Path]
-    """precision -> ONNX file"""
+    """precision, or a form of it that some processor wants instead -> ONNX file"""
     macs: int
     bytes_moved: Mapping[str, int]
     """precision -> bytes of weights and activations one inference moves through memory"""
@@ -43,7 +43,8 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A named stretch of an inference ("transmit", "compute", "receive") on the board's clock."""
+    """A named stretch of an inference on the board's clock: "transmit", "compute", "receive"; "device" is an
+    accelerator's own time, as long as its clock says."""
 
     name: str
     start_ns: int
@@ -76,6 +77,13 @@ class Target(Protocol):
     """A place an inference can run."""
 
     def load(self, model: Model, precision: str) -> Session: ...
+
+
+class CannotLoad(Exception):
+    """This target cannot run the model: what it runs on or a file is missing, or the file will not do.
+
+    A mistake of the bench or the suite, not an outcome; the message says the cure.
+    """
 
 
 class TargetFailed(Exception):
@@ -131,6 +139,10 @@ class Identity:
     """processor -> precisions it can run; remote targets included"""
     frequencies_hz: Mapping[str, Sequence[float]] = field(default_factory=dict)
     """processor -> frequencies it can be set to, ascending; absent where it cannot be set"""
+    forms: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """processor -> precision -> the form of the model's file it wants, where that is not the precision's own"""
+    absent: Mapping[str, str] = field(default_factory=dict)
+    """a processor it might have been expected to have -> why it does not, and the cure"""
 
 
 class Marker(Protocol):

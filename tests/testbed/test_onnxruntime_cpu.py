@@ -10,8 +10,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from testbed.agent.clock import MonotonicClock
-from testbed.agent.contract import Clock, Model, Session, Span, Target, TargetFailed
-from testbed.agent.targets.onnxruntime_cpu import CannotLoad, OnnxRuntimeCpu
+from testbed.agent.contract import CannotLoad, Clock, Model, Session, Span, Target, TargetFailed
+from testbed.agent.targets.onnxruntime_cpu import OnnxRuntimeCpu
 
 WEIGHTS = np.arange(12, dtype=np.float32).reshape(3, 4) / 7
 

@@ -13,14 +13,10 @@ from collections.abc import Sequence
 from itertools import cycle, islice
 from typing import Any
 
-from testbed.agent.contract import Clock, Model, Result, Span, TargetFailed, Tensors
+from testbed.agent.contract import CannotLoad, Clock, Model, Result, Span, TargetFailed, Tensors
 
 WARM_RUNS = 3
 """the first run allocates and the second may again, where the first taught the arena a pattern"""
-
-
-class CannotLoad(Exception):
-    """This board's CPU cannot run the model: the runtime or a file is missing, or the file will not do."""
 
 
 class OnnxRuntimeCpu:
