@@ -47,13 +47,15 @@ class Agent:
         self._shaping = ExitStack()
 
     def identify(self) -> dict[str, Any]:
-        """The board's model, serial, processors with their precisions, and frequency steps."""
+        """The fields of `Identity`."""
         identity = self._board.identify()
         return {
             "model": identity.model,
             "serial": identity.serial,
             "processors": {name: list(precisions) for name, precisions in identity.processors.items()},
             "frequencies_hz": {name: list(steps) for name, steps in identity.frequencies_hz.items()},
+            "forms": {name: dict(forms) for name, forms in identity.forms.items()},
+            "absent": dict(identity.absent),
         }
 
     def has_model(self, sha256: str) -> bool:
@@ -246,6 +248,7 @@ class Agent:
                 "temperature_c": telemetry.temperature_c,
                 "throttled": telemetry.throttled,
                 "rssi_dbm": telemetry.rssi_dbm,
+                **({} if trial.device_s is None else {"device_s": trial.device_s / trial.n}),
             },
             "request_bytes": task.network.input_bytes,
             "opt": opt,

@@ -20,13 +20,15 @@ class GpioLine(Strict):
 
 
 class LinuxBoard(BoardSettings):
-    """CPU inference through ONNX Runtime; frequencies through cpufreq."""
+    """CPU inference through ONNX Runtime, GPU and DLA through TensorRT; frequencies through cpufreq."""
 
     kind: Literal["linux"]
     model: BoardModel | None = None
     """which board it is; `doctor` then knows what a meter must bear"""
     threads: int | None = Field(default=None, ge=1)
     """threads of the CPU backend; absent: one a core"""
+    cuda_graph: bool = False
+    """launch each engine on the GPU as a CUDA graph, which takes work off the CPU"""
     marker: GpioLine | None = None
     """an output of the board that is wired to the meter's marker input"""
 
@@ -55,4 +57,8 @@ class LinuxBoard(BoardSettings):
         return self.marker is not None
 
     def agent_config(self, supply: Path | None, seed: int) -> dict[str, object]:
-        return {"threads": self.threads, "marker": self.marker.model_dump() if self.marker else None}
+        return {
+            "threads": self.threads,
+            "cuda_graph": self.cuda_graph,
+            "marker": self.marker.model_dump() if self.marker else None,
+        }

@@ -1,4 +1,4 @@
-"""A board that runs Linux: a Raspberry Pi, a Jetson's CPU, or the controller's own host.
+"""A board that runs Linux: a Raspberry Pi, a Jetson, or the controller's own host.
 
 Frequencies go through cpufreq, telemetry comes from /proc and /sys; what the kernel does not show is absent.
 """
@@ -17,6 +17,7 @@ from testbed.agent.corunner import CoRunner
 from testbed.agent.gpio import GpioMarker
 from testbed.agent.pulse import burn
 from testbed.agent.targets.onnxruntime_cpu import OnnxRuntimeCpu
+from testbed.agent.targets.tensorrt.targets import NONE_LOOKED_FOR, TensorRtTargets
 from testbed.agent.wireless import open_generic_netlink, rssi_dbm
 
 NO_RADIO_DBM = -30.0
@@ -30,26 +31,35 @@ _SHORTEST_LOOK_S = 0.05
 def open_board(config: Mapping[str, object]) -> LinuxBoard:
     """The board the agent runs on.
 
-    `config`: threads (of the CPU backend), marker (GPIO chip and line), root (of /proc and /sys, for tests).
+    `config`: threads (of the CPU backend), cuda_graph (of TensorRT's targets), marker (GPIO chip and line), root (of
+    /proc and /sys, for tests).
     """
-    if unknown := set(config) - {"threads", "marker", "root"}:
+    if unknown := set(config) - {"threads", "cuda_graph", "marker", "root"}:
         raise ValueError(f"unknown settings of a linux board: {', '.join(sorted(unknown))}")
     threads = config.get("threads")
     wired = config.get("marker")
     marker = GpioMarker(str(wired["chip"]), int(wired["line"])) if isinstance(wired, Mapping) else None
     root = Path(str(config.get("root", "/")))
-    return LinuxBoard(int(str(threads)) if threads else os.cpu_count() or 1, root, marker)
+    tensorrt = TensorRtTargets.discover(MonotonicClock(), graph=bool(config.get("cuda_graph")))
+    return LinuxBoard(int(str(threads)) if threads else os.cpu_count() or 1, root, marker, tensorrt)
 
 
 class LinuxBoard:
     """Leaving it gives cpufreq limits, co-runners and the marker's line back."""
 
-    def __init__(self, threads: int, root: Path = Path("/"), marker: GpioMarker | None = None) -> None:
+    def __init__(
+        self,
+        threads: int,
+        root: Path = Path("/"),
+        marker: GpioMarker | None = None,
+        tensorrt: TensorRtTargets = NONE_LOOKED_FOR,
+    ) -> None:
         self.clock = MonotonicClock()
         self._gpio = marker
         self.marker: Marker | None = marker
         self._root = root
-        self._cpu = OnnxRuntimeCpu(self.clock, threads)
+        self._tensorrt = tensorrt
+        self._targets: dict[str, Target] = {"cpu": OnnxRuntimeCpu(self.clock, threads), **tensorrt.targets}
         self._co_runner = CoRunner()
         self._policies = sorted((root / "sys/devices/system/cpu/cpufreq").glob("policy*"))
         self._limits = {policy: _limits(policy) for policy in self._policies}
@@ -73,14 +83,16 @@ class LinuxBoard:
         return Identity(
             model=_text(tree / "model") or platform.machine(),
             serial=_text(tree / "serial-number") or platform.node(),
-            processors={"cpu": ("fp32", "fp16", "int8")},
+            processors={"cpu": ("fp32", "fp16", "int8"), **self._tensorrt.processors},
             frequencies_hz={"cpu": steps} if steps else {},
+            forms=self._tensorrt.forms,
+            absent=self._tensorrt.absent,
         )
 
     def target(self, name: str) -> Target:
-        if name != "cpu":
-            raise ValueError(f"this board has no target '{name}'; it has: cpu")
-        return self._cpu
+        if name not in self._targets:
+            raise ValueError(f"this board has no target '{name}'; it has: {', '.join(self._targets)}")
+        return self._targets[name]
 
     def set(self, setting: Setting) -> Observed:
         if setting.processor != "cpu":
