@@ -29,6 +29,8 @@ from testbed.environments import resolve_environment
 from testbed.errors import BenchError
 from testbed.meter import Meter
 from testbed.models import zoo
+from testbed.models.cache import Artifact
+from testbed.models.forms import form
 from testbed.opening import OpenBench, Served, open_bench, serving
 from testbed.plan import build_plan
 from testbed.records import calibration_facts
@@ -88,7 +90,11 @@ def _carry_out(
     audience.step(f"opening {bench.name}")
     with open_bench(bench, seed, pinned) as opened:
         actions = resolve_actions(
-            suite.actions, opened.processors(), opened.identity["frequencies_hz"], opened.board_name
+            suite.actions,
+            opened.processors(),
+            opened.identity["frequencies_hz"],
+            opened.board_name,
+            opened.identity["absent"],
         )
         _rehearse(bench, suite, models, actions)
         with serving(bench, _served(models, actions), seed) as servers:
@@ -225,20 +231,22 @@ def _bring_to_board(
     on_step: Callable[[str], None],
 ) -> None:
     agent = opened.agent
+    agent.on_told = on_step
     agent.ask("actions", actions=[asdict(action) for action in actions])
     for workload in suite.workloads:
         model = models[workload.name]
         task = _task(workload, model)
         on_step(f"sending {model.name} to the board")
-        for precision, digest in model.sha256.items():
-            if not agent.ask("has_model", sha256=digest):
-                content = model.files[precision].read_bytes()
-                agent.ask("put_model", patience_s=_CHUNK_S, sha256=digest, content=content)
+        files = {precision: Artifact(model.files[precision], digest) for precision, digest in model.sha256.items()}
+        files |= _forms(opened, model, actions, on_step)
+        for file in files.values():
+            if not agent.ask("has_model", sha256=file.sha256):
+                agent.ask("put_model", patience_s=_CHUNK_S, sha256=file.sha256, content=file.path.read_bytes())
         agent.ask(
             "workload",
             name=workload.name,
             network=asdict(task.network),
-            files=dict(model.sha256),
+            files={name: file.sha256 for name, file in files.items()},
             bytes_moved=dict(model.bytes_moved),
             inputs=[_packed(tensors) for tensors in model.inputs(workload.inputs, seed)],
             constraints={
@@ -255,6 +263,16 @@ def _bring_to_board(
             except RequestFailed as failure:
                 what = f"workload '{workload.name}' at {precision} on {target}"
                 raise BenchError(f"{what} cannot be measured: {failure}") from None
+
+
+def _forms(
+    opened: OpenBench, model: zoo.PreparedModel, actions: Sequence[Action], on_step: Callable[[str], None]
+) -> dict[str, Artifact]:
+    """Files that some processor wants instead of a precision's own, as far as they can be had."""
+    wanted = opened.identity["forms"]
+    names = {wanted.get(action.target, {}).get(action.precision) for action in actions} - {None}
+    made = {name: form(model, name, on_step) for name in sorted(names)}
+    return {name: file for name, file in made.items() if file is not None}
 
 
 def _packed(tensors: Mapping[str, np.ndarray[Any, Any]]) -> bytes:
