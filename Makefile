@@ -1,6 +1,7 @@
 # make demo   a whole energy experiment on the virtual bench
 # make test   every test, on two workers: JOBS=4 make test
 # make bench  the figures, as a table and bench.json
+# make gpu-check   the TensorRT backend on this machine's NVIDIA GPU
 # make fuzz   every parser under coverage-guided fuzzing, 20 s each; FUZZ_SECONDS=600 make fuzz for longer
 # make firmware | flash PORT=/dev/ttyUSB0   the INA bridge's microcontroller
 
@@ -11,7 +12,12 @@ RUN := runs
 JOBS ?= 2
 FUZZ_SECONDS ?= 20
 
-.PHONY: demo test bench fuzz check lint types contracts lock clean firmware emulator flash
+# The versions of TensorRT whose bindings the backend is checked against, and of its type stubs.
+BINDINGS := tensorrt-bindings==8.6.1 tensorrt-cu12-bindings==10.3.0 tensorrt-cu12-bindings==10.13.3.9 \
+	tensorrt-cu13-bindings==11.4.0.106
+STUBS := tensorrt-stubs==10.13.0.35.1
+
+.PHONY: demo test bench gpu-check fuzz check lint types contracts lock clean firmware emulator flash
 
 demo: $(VENV)/.run
 	$(BIN)/testbed run examples/suites/autoscale-demo.yaml --bench examples/benches/virtual-jetson.yaml --out $(RUN)
@@ -21,6 +27,9 @@ test: $(VENV)/.develop
 
 bench: $(VENV)/.develop
 	$(BIN)/python -m bench
+
+gpu-check: $(VENV)/.run
+	$(BIN)/python -m bench.gpu_check
 
 fuzz: $(VENV)/.fuzz
 	$(BIN)/python -m fuzz --seconds $(FUZZ_SECONDS)
@@ -72,13 +81,14 @@ $(VENV)/.simavr: | $(BIN)/pip
 		{ $(call INSTALL,libsimavr-dev libelf-dev pkg-config gcc libc6-dev); }
 	@touch $@
 
+# A Jetson has TensorRT among the system's packages.
 $(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' || \
 		{ echo "This needs Python 3.10, 3.11 or 3.12; name one with: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
 		{ [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq python3-venv; } || \
 		{ echo "Python's venv module is missing; install it with: sudo apt-get install python3-venv" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $$([ ! -e /etc/nv_tegra_release ] || echo --system-site-packages) $(VENV)
 
 $(VENV)/.run: requirements.lock pyproject.toml | $(BIN)/pip
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
@@ -88,7 +98,7 @@ $(VENV)/.run: requirements.lock pyproject.toml | $(BIN)/pip
 # The agent is tested over a real SSH server, the driver against the real firmware, the netem link in a User-Mode Linux
 # where this kernel has no netem; what cannot be installed without root its tests skip, and say so. Of pnnx the program is
 # used, not its Python package: its dependency, PyTorch, stays out.
-$(VENV)/.develop: requirements-dev.lock $(VENV)/.run
+$(VENV)/.develop: requirements-dev.lock $(VENV)/.run $(VENV)/.tensorrt
 	@command -v sshd >/dev/null || [ -x /usr/sbin/sshd ] || [ "$$(id -u)" != 0 ] || \
 		{ apt-get update -qq && apt-get install -y -qq openssh-server >/dev/null; }
 	@command -v linux.uml >/dev/null || [ "$$(uname -m)" != x86_64 ] || [ "$$(id -u)" != 0 ] || \
@@ -96,6 +106,19 @@ $(VENV)/.develop: requirements-dev.lock $(VENV)/.run
 	@[ "$$(id -u)" != 0 ] || $(MAKE) --no-print-directory $(VENV)/.avr $(VENV)/.simavr
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps pnnx==20261020
+	@touch $@
+
+# Not in the lock, because all of them depend on TensorRT's libraries, which PyPI does not have. The stubs do not parse as
+# they are (a keyword names a parameter, a default precedes none). Old bindings have no wheel for a new Python, nor any for
+# aarch64: their tests say so.
+$(VENV)/.tensorrt: | $(BIN)/pip
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --upgrade \
+		--target $(VENV)/tensorrt-stubs $(STUBS)
+	@sed -i -e 's/, in: /, in_: /' -e 's/power: Weights = None, channel_axis: int)/power: Weights = None, channel_axis: int = 0)/' \
+		$(VENV)/tensorrt-stubs/tensorrt_bindings/tensorrt.pyi
+	@[ "$$(uname -m)" != x86_64 ] || for wheel in $(BINDINGS); do \
+		$(BIN)/pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+			--dest $(VENV)/tensorrt-bindings $$wheel || echo "no wheel of $$wheel for this Python" >&2; done
 	@touch $@
 
 # Not in the lock: each Python has its own atheris, and only x86-64 has wheels; elsewhere `python -m fuzz` says so.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from types import MappingProxyType
 
 from scheduler.contract import REMOTE_TARGETS, Action
 from testbed.config import Suite
@@ -60,25 +61,33 @@ def resolve_actions(
     processors: Mapping[str, Sequence[str]],
     frequencies_hz: Mapping[str, Sequence[float]],
     board: str,
+    absent: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Action]:
     """The actions, checked against what the board and its endpoints can do.
 
-    `processors` maps each target to its precisions, `frequencies_hz` to its frequency steps. Raises BenchError.
+    `processors` maps each target to its precisions, `frequencies_hz` to its frequency steps, `absent` those that the
+    board has not to the reason. Raises BenchError.
     """
-    actions = [_resolve(text, processors, frequencies_hz, board) for text in written]
+    actions = [_resolve(text, processors, frequencies_hz, board, absent) for text in written]
     if twice := {str(action) for action in actions if actions.count(action) > 1}:
         raise BenchError(f"actions: {', '.join(sorted(twice))} is named in two ways on {board}; keep one")
     return actions
 
 
 def _resolve(
-    text: str, processors: Mapping[str, Sequence[str]], frequencies_hz: Mapping[str, Sequence[float]], board: str
+    text: str,
+    processors: Mapping[str, Sequence[str]],
+    frequencies_hz: Mapping[str, Sequence[float]],
+    board: str,
+    absent: Mapping[str, str],
 ) -> Action:
     match = _ACTION.fullmatch(text)
     if match is None:
         raise BenchError(f"action '{text}' is not written as target/precision[@frequency], such as cpu/fp32@max")
     target, precision, at = match["target"], match["precision"], match["at"]
     if target not in processors:
+        if target in absent:
+            raise BenchError(f"action '{text}': {board} has no target '{target}': {absent[target]}")
         near = get_close_matches(target, processors, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"it has: {', '.join(sorted(processors))}"
         what = "endpoint" if target in REMOTE_TARGETS else "target"

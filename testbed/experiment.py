@@ -29,6 +29,8 @@ from testbed.environments import resolve_environment
 from testbed.errors import BenchError
 from testbed.meter import Meter
 from testbed.models import zoo
+from testbed.models.cache import Artifact
+from testbed.models.forms import form
 from testbed.opening import OpenBench, Served, open_bench, serving
 from testbed.plan import build_plan
 from testbed.records import calibration_facts
@@ -40,8 +42,6 @@ _log = logging.getLogger(__name__)
 _VERSIONED = ("edge-energy-testbed", "numpy", "onnx", "onnxruntime", "pyarrow", "pyserial", "execnet")
 _CHUNK_S = 120.0
 """bound on sending one model file to the board"""
-_FROM_FP32 = "cpu_ncnn/"
-"""actions whose engine makes each of its precisions of the fp32 file"""
 
 
 class Audience(Watcher, Protocol):
@@ -91,7 +91,7 @@ def _carry_out(
     with open_bench(bench, seed, pinned) as opened:
         offered = opened.processors(), opened.identity["frequencies_hz"], opened.board_name
         suite = expand_suite(suite, *offered)
-        actions = resolve_actions(suite.actions, *offered)
+        actions = resolve_actions(suite.actions, *offered, opened.identity["absent"])
         _rehearse(bench, suite, models, actions)
         with serving(bench, _served(models, actions), seed) as servers:
 
@@ -188,10 +188,8 @@ def _require_link(bench: Bench, suite: Suite) -> None:
 
 
 def _prepare_models(suite: Suite, on_step: Callable[[str], None]) -> dict[str, zoo.PreparedModel]:
-    """The model of each workload, in every precision that some action uses, or that its engine starts from."""
+    """The model of each workload, in every precision that some action uses."""
     precisions = {text.partition("/")[2].partition("@")[0] for text in suite.actions}
-    if any(text.startswith(_FROM_FP32) for text in suite.actions):
-        precisions.add("fp32")
     return {workload.name: _prepare_model(workload, sorted(precisions), on_step) for workload in suite.workloads}
 
 
@@ -229,20 +227,22 @@ def _bring_to_board(
     on_step: Callable[[str], None],
 ) -> None:
     agent = opened.agent
+    agent.on_told = on_step
     agent.ask("actions", actions=[asdict(action) for action in actions])
     for workload in suite.workloads:
         model = models[workload.name]
         task = _task(workload, model)
         on_step(f"sending {model.name} to the board")
-        for precision, digest in model.sha256.items():
-            if not agent.ask("has_model", sha256=digest):
-                content = model.files[precision].read_bytes()
-                agent.ask("put_model", patience_s=_CHUNK_S, sha256=digest, content=content)
+        files = {precision: Artifact(model.files[precision], digest) for precision, digest in model.sha256.items()}
+        files |= _forms(opened, model, actions, on_step)
+        for file in files.values():
+            if not agent.ask("has_model", sha256=file.sha256):
+                agent.ask("put_model", patience_s=_CHUNK_S, sha256=file.sha256, content=file.path.read_bytes())
         agent.ask(
             "workload",
             name=workload.name,
             network=asdict(task.network),
-            files=dict(model.sha256),
+            files={name: file.sha256 for name, file in files.items()},
             bytes_moved=dict(model.bytes_moved),
             inputs=[_packed(tensors) for tensors in model.inputs(workload.inputs, seed)],
             constraints={
@@ -259,6 +259,16 @@ def _bring_to_board(
             except RequestFailed as failure:
                 what = f"workload '{workload.name}' at {precision} on {target}"
                 raise BenchError(f"{what} cannot be measured: {failure}") from None
+
+
+def _forms(
+    opened: OpenBench, model: zoo.PreparedModel, actions: Sequence[Action], on_step: Callable[[str], None]
+) -> dict[str, Artifact]:
+    """Files that some processor wants instead of a precision's own, as far as they can be had."""
+    wanted = opened.identity["forms"]
+    names = {wanted.get(action.target, {}).get(action.precision) for action in actions} - {None}
+    made = {name: form(model, name, on_step) for name in sorted(names)}
+    return {name: file for name, file in made.items() if file is not None}
 
 
 def _packed(tensors: Mapping[str, np.ndarray[Any, Any]]) -> bytes:

@@ -10,7 +10,7 @@ import io
 import logging
 import threading
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
@@ -80,6 +80,8 @@ class RemoteAgent:
         self._packages = (*AGENT_PACKAGES, *packages)
         self._config = config
         self.hello: dict[str, Any] = {}
+        self.on_told: Callable[[str], None] = _log.info
+        """gets what the agent says while it works on a request, line by line"""
 
     def __enter__(self) -> RemoteAgent:
         self._start()
@@ -130,7 +132,7 @@ class RemoteAgent:
         return self._settings.answer_s
 
     def ask(self, method: str, patience_s: float | None = None, **arguments: object) -> Any:
-        """Have the agent run a method. Raises RequestFailed, or BoardLost when no answer comes in time.
+        """Have the agent run a method. Raises RequestFailed, or BoardLost when nothing comes in time.
 
         `patience_s` is for what may take long; None: a minute, or what the bench allows where that is less.
         """
@@ -157,6 +159,9 @@ class RemoteAgent:
     def _reply(self, method: str, timeout_s: float) -> Any:
         try:
             status, *rest = self._channel.receive(timeout_s)
+            while status == "told":
+                self.on_told(rest[0])
+                status, *rest = self._channel.receive(timeout_s)
         except self._channel.TimeoutError:
             raise BoardLost(f"the board did not answer '{method}' within {timeout_s:g} s") from None
         except EOFError:

@@ -58,7 +58,7 @@ class Agent:
         self._shaping = ExitStack()
 
     def identify(self) -> dict[str, Any]:
-        """Model, serial, targets with their precisions, frequency steps and engines; whether the board has knobs."""
+        """The fields of `Identity`; and whether the board has knobs."""
         identity = self._board.identify()
         return {
             "model": identity.model,
@@ -67,6 +67,8 @@ class Agent:
             "frequencies_hz": {name: list(steps) for name, steps in identity.frequencies_hz.items()},
             "engines": dict(identity.engines),
             "knobs": isinstance(self._board, Controlled),
+            "forms": {name: dict(forms) for name, forms in identity.forms.items()},
+            "absent": dict(identity.absent),
         }
 
     def has_model(self, sha256: str) -> bool:
@@ -261,6 +263,7 @@ class Agent:
                 "throttled": telemetry.throttled,
                 "rssi_dbm": telemetry.rssi_dbm,
                 **footing,
+                **({} if trial.device_s is None else {"device_s": trial.device_s / trial.n}),
             },
             "strayed": strayed,
             "request_bytes": task.network.input_bytes,

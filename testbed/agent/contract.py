@@ -35,7 +35,7 @@ class Model:
 
     name: str
     files: Mapping[str, Path]
-    """precision -> ONNX file"""
+    """precision, or a form of it that some processor wants instead -> ONNX file"""
     macs: int
     bytes_moved: Mapping[str, int]
     """precision -> bytes of weights and activations one inference moves through memory"""
@@ -44,7 +44,8 @@ class Model:
 
 
 class Span(NamedTuple):
-    """A named stretch of an inference ("transmit", "compute", "receive") on the board's clock."""
+    """A named stretch of an inference on the board's clock: "transmit", "compute", "receive"; "device" is an
+    accelerator's own time, as long as its clock says."""
 
     name: str
     start_ns: int
@@ -151,6 +152,10 @@ class Identity:
     """target -> frequencies it can be set to, ascending; absent where it cannot be set"""
     engines: Mapping[str, str] = field(default_factory=dict)
     """target -> what computes there and how it is set up, for the record"""
+    forms: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """target -> precision -> the form of the model's file it wants, where that is not the precision's own"""
+    absent: Mapping[str, str] = field(default_factory=dict)
+    """a target it might have been expected to have -> why it does not, and the cure"""
 
 
 class Marker(Protocol):

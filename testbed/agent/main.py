@@ -8,7 +8,7 @@ import platform
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,6 +18,8 @@ from testbed.agent.agent import Agent
 from testbed.agent.store import ModelStore, default_folder
 
 _log = logging.getLogger(__name__)
+_TOLD = "testbed.agent.targets"
+"""the logger whose lines are for the person at the controller: what takes long when a target loads"""
 
 
 class Channel(Protocol):
@@ -32,10 +34,11 @@ def serve(channel: Channel) -> None:
     """Open the board the first request names, ending the agent before, then obey until the channel closes.
 
     A request is `(method, arguments)`; a reply `("ok", value)` or `("error", kind, message)`, where kind is the
-    exception's class name. The board is restored on every way out.
+    exception's class name. Before it come any number of `("told", line)`. The board is restored on every way out.
     """
     requests = iter(channel)
     with ExitStack() as stack:
+        stack.enter_context(_telling(channel))
         try:
             opener, config, before = next(requests)
             if before is not None:
@@ -65,6 +68,27 @@ def serve(channel: Channel) -> None:
             except Exception as error:  # noqa: BLE001 - the agent outlives any single request
                 reply = _failure(error)
             channel.send(reply)
+
+
+@contextmanager
+def _telling(channel: Channel) -> Iterator[None]:
+    """Pass on what targets log, INFO and up."""
+
+    class Teller(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            channel.send(("told", record.getMessage()))
+
+    logger, teller = logging.getLogger(_TOLD), Teller(logging.INFO)
+    level, propagate = logger.level, logger.propagate
+    logger.addHandler(teller)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.propagate = propagate
+        logger.setLevel(level)
+        logger.removeHandler(teller)
 
 
 def _failure(error: Exception) -> tuple[str, str, str]:

@@ -33,6 +33,8 @@ class Trial:
     receive_s: float = 0.0
     compute_s: float = 0.0
     """as far as the target tells: a server may keep it to itself"""
+    device_s: float | None = None
+    """sum over the inferences, by the accelerator's own clock; None where the target has none"""
     failure: str | None = None
     """why the target gave no answer; the trial ends there"""
     marked_ns: tuple[tuple[int, int], tuple[int, int]] | None = None
@@ -58,6 +60,8 @@ class Trial:
                 self.receive_s += length_s
             elif span.name == "compute":
                 self.compute_s += length_s
+            elif span.name == "device":
+                self.device_s = (self.device_s or 0.0) + length_s
 
 
 AFTERMATH_S = 0.25

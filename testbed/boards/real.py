@@ -19,12 +19,14 @@ class GpioLine(Strict):
 
 
 class RealBoard(BoardSettings):
-    """CPU inference through ONNX Runtime or ncnn; clocks, cores and telemetry through the kernel's files."""
+    """Inference on the CPU, on GPU and DLA with TensorRT; clocks, cores and telemetry through the kernel's files."""
 
     threads: int | None = Field(default=None, ge=1)
     """threads of CPU inference; absent: one a core"""
     cores: list[Annotated[int, Field(ge=0, le=1023)]] | None = Field(default=None, min_length=1)
     """cores that CPU inference is held on; absent: any"""
+    cuda_graph: bool = False
+    """launch each engine on a GPU as a CUDA graph, which takes work off the CPU"""
     marker: GpioLine | None = None
     """an output of the board that is wired to the meter's marker input"""
     cores_on: int | None = Field(default=None, ge=1, le=1024)
@@ -55,6 +57,7 @@ class RealBoard(BoardSettings):
             "threads": self.threads,
             "marker": self.marker.model_dump() if self.marker else None,
             "cores": self.cores,
+            "cuda_graph": self.cuda_graph,
             "cores_on": self.cores_on,
             "governor": self.governor,
             "wifi_interface": self.wifi_interface,

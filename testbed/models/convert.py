@@ -52,12 +52,17 @@ def to_int8(source: Path, destination: Path, operators: Sequence[str], calibrati
 def to_int8_symmetric(
     source: Path, destination: Path, operators: Sequence[str], calibration: Sequence[Tensors]
 ) -> None:
-    """Write the quantised form of `source` for TensorRT: every zero point is 0, weights and biases stay floats."""
-    options = {
+    """Write the quantised form of `source` for TensorRT: every zero point is 0, weights and biases stay floats.
+
+    Of the `operators` the inputs are quantised, and not the outputs: a pair between a convolution and its activation
+    would keep TensorRT from fusing them.
+    """
+    options: dict[str, object] = {
         "ActivationSymmetric": True,
         "WeightSymmetric": True,
         "AddQDQPairToWeight": True,
         "QuantizeBias": False,
+        "OpTypesToExcludeOutputQuantization": list(operators),
     }
     _quantise(source, destination, operators, calibration, QuantType.QInt8, options)
 
@@ -68,7 +73,7 @@ def _quantise(
     operators: Sequence[str],
     calibration: Sequence[Tensors],
     activations: QuantType,
-    options: dict[str, bool],
+    options: dict[str, object],
 ) -> None:
     with _quiet():
         quantize_static(

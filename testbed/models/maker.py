@@ -25,6 +25,8 @@ CROPS, CROPS_SEED = 224, 2
 """for measured accuracy: inputs that calibration has not seen"""
 SYMMETRIC = "int8-trt"
 """a form of int8: the file that TensorRT wants"""
+SYMMETRIC_OPERATORS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+"""what TensorRT gains most by; it carries the integers through what lies between them by itself"""
 
 Step = Callable[[str], None]
 
@@ -77,8 +79,11 @@ class Maker:
                 convert.to_fp16(source, path)
                 return
             self._on_step(f"{self._name}: quantising to {form}")
-            quantise = convert.to_int8_symmetric if form == SYMMETRIC else convert.to_int8
-            quantise(source, path, self._network.quantised, self._calibration(source))
+            calibration = self._calibration(source)
+            if form == SYMMETRIC:
+                convert.to_int8_symmetric(source, path, SYMMETRIC_OPERATORS, calibration)
+            else:
+                convert.to_int8(source, path, self._network.quantised, calibration)
 
         return self._cache.get(f"{self._name}-{form}", ".onnx", self._recipe(form), build)
 

@@ -113,3 +113,10 @@ def test_steps_that_cannot_be_had_are_named(actions: list[str], reference: str |
 def test_one_action_named_in_two_ways_is_refused() -> None:
     with pytest.raises(BenchError, match="named in two ways"):
         resolve("gpu/fp16@max", "gpu/fp16@612MHz")
+
+
+def test_a_target_the_board_lacks_is_refused_with_its_reason() -> None:
+    with pytest.raises(
+        BenchError, match="action 'dla1/int8': the board 'X' has no target 'dla1': it has one DLA, dla0"
+    ):
+        resolve_actions(["dla1/int8"], PROCESSORS, STEPS, "the board 'X'", {"dla1": "it has one DLA, dla0"})

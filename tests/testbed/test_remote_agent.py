@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import io
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from testbed.config.plugins import Agent
@@ -41,6 +43,31 @@ def test_nothing_of_ours_needs_to_be_installed_where_the_agent_runs(tmp_path: Pa
     python.chmod(0o755)
     with agent(Agent(python=str(python))) as remote:
         assert remote.ask("identify")["model"]
+
+
+def test_what_a_target_says_while_it_loads_reaches_the_controller() -> None:
+    tensors = io.BytesIO()
+    np.savez(tensors, x=np.zeros(1, np.float32))
+    network = {"name": "m", "conv_layers": 1, "fc_layers": 0, "rc_layers": 0, "macs": 1, "input_bytes": 4}
+    constraints = {"qos_s": 1.0, "period_s": None, "accuracy_target": 0.0, "accuracy": {"fp32": 1.0}}
+    told: list[str] = []
+    with agent(Agent()) as remote:
+        remote.on_told = told.append
+        remote.ask("endpoint", name="cloud", url="http://127.0.0.1:1", timeout_s=5.0, terms={})
+        remote.ask(
+            "workload",
+            name="w",
+            network=network,
+            files={"fp32": "0" * 64},
+            bytes_moved={"fp32": 4},
+            inputs=[tensors.getvalue()],
+            constraints=constraints,
+        )
+        assert remote.ask("load", workload="w", target="cloud", precision="fp32") is None
+        assert remote.ask("identify")["processors"]
+    (line,) = told
+    assert line.startswith("not warmed: ")
+    assert "127.0.0.1:1" in line
 
 
 def test_an_agent_over_ssh_answers_and_its_clock_is_mapped(ssh: Agent) -> None:

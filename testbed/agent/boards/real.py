@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from testbed.agent.affinity import Cores
-from testbed.agent.boards.engines import cpu_engines
+from testbed.agent.boards.engines import find_engines
 from testbed.agent.boards.settings import Settings
 from testbed.agent.clock import MonotonicClock
 from testbed.agent.contract import CoRun, Identity, Marker, Observed, Setting, Standing, Target, Telemetry
@@ -61,7 +61,9 @@ class RealBoard:
         root = self._root = settings.root
         self._wifi_interface = settings.wifi_interface
         self._parts = parts
-        self._engines = cpu_engines(self.clock, settings.threads, Cores(settings.cores))
+        self._engines = find_engines(
+            self.clock, settings.threads, Cores(settings.cores), cuda_graph=settings.cuda_graph
+        )
         # The kernel that netlink reaches is this machine's, whatever tree its files are looked for in.
         self._open_netlink = open_generic_netlink if root == Path("/") else None
         self._look = Look()
@@ -100,8 +102,10 @@ class RealBoard:
             model=text(tree / "model") or platform.machine(),
             serial=text(tree / "serial-number") or platform.node(),
             processors=self._engines.precisions,
-            frequencies_hz=steps | {name: steps["cpu"] for name in self._engines.targets if "cpu" in steps},
+            frequencies_hz={**steps, **({"cpu_ncnn": steps["cpu"]} if "cpu" in steps else {})},
             engines=self._engines.told,
+            forms=self._engines.forms,
+            absent=self._engines.absent,
         )
 
     def target(self, name: str) -> Target:

@@ -22,6 +22,7 @@ _KEYS = frozenset(
         "power_mode",
         "cores",
         "cores_on",
+        "cuda_graph",
         "governor",
         "caps_hz",
         "allow_reboot",
@@ -36,6 +37,8 @@ class Settings:
     threads: int
     cores: Sequence[int] | None
     """those of CPU inference; None: any"""
+    cuda_graph: bool
+    """whether engines on a GPU are launched as CUDA graphs"""
     marker: tuple[str, int] | None
     """GPIO chip and line"""
     root: Path
@@ -55,6 +58,7 @@ def read_settings(config: Mapping[str, Any], kind: str) -> Settings:
     return Settings(
         threads=int(given.get("threads") or len(given.get("cores", ())) or os.cpu_count() or 1),
         cores=given.get("cores"),
+        cuda_graph=bool(given.get("cuda_graph", False)),
         marker=(str(wired["chip"]), int(wired["line"])) if wired else None,
         root=Path(str(given.get("root", "/"))),
         leases=Path(str(given.get("leases", FOLDER))),
