@@ -203,6 +203,7 @@ def _header() -> RunHeader:
         meter=MeterRecord(rate_hz=RATE_HZ, aperture_s=1 / RATE_HZ, channels=channels, total=tuple(range(CHANNELS))),
         seed=1,
         versions={},
+        engines={},
         host={"machine": "x86_64", "system": "Linux-6.1", "node": "bench"},
         provenance="virtual",
         labels=(),

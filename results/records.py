@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import ConfigDict, JsonValue, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-FORMAT_VERSION = 6
+FORMAT_VERSION = 7
 """version of the run folder's format; a folder of another version is refused, never guessed at"""
 
 VIRTUAL_LABEL = "virtual bench: simulated silicon, real protocol"
@@ -53,7 +53,7 @@ class NetworkRecord:
     accuracy: dict[str, float]
     """precision -> 0..1"""
     sha256: dict[str, str]
-    """precision -> digest of its file"""
+    """form of the file, such as a precision -> its digest"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)

@@ -13,7 +13,7 @@ import json
 import re
 import secrets
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache, partial
 from ipaddress import AddressValueError, IPv6Address
@@ -127,6 +127,10 @@ class Private:
     def json(self, facts: Facts) -> str:
         """The same as one line of JSON."""
         return json.dumps(self.facts(facts), allow_nan=False, separators=(",", ":"))
+
+    def words(self, words: Mapping[str, str]) -> str:
+        """Public words by name, free text each, as one line of JSON."""
+        return json.dumps({self.text(name): self.text(word) for name, word in words.items()}, separators=(",", ":"))
 
     def _below(self, key: str, value: Any, *, public: bool) -> Any:
         public = (public or key in PUBLIC_KEYS) and not is_private(key)

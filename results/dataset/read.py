@@ -76,6 +76,7 @@ def _header(row: Row) -> RunHeader:
         networks={name: NetworkRecord(**facts) for name, facts in json.loads(row["networks_json"]).items()},
         meter=meter,
         seed=row["seed"],
+        engines=json.loads(row["engines_json"]),
         versions=json.loads(row["versions_json"]),
         host={"machine": row["machine"], "system": row["system"], "node": row["host"]},
         provenance=row["provenance"],

@@ -126,13 +126,18 @@ RUNS: Table[RunRow] = Table(
             lambda row: json.dumps([row.run.private.facts(facts.record) for facts in row.run.header.calibrations]),
         ),
         Column(
+            "engines_json",
+            TEXT,
+            "",
+            "target of the board -> what computes there and how it is set up, as far as the board tells",
+            lambda row: row.run.private.words(row.run.header.engines),
+        ),
+        Column(
             "versions_json",
             TEXT,
             "",
             "package -> version that ran",
-            lambda row: json.dumps(
-                {name: row.run.private.text(version) for name, version in row.run.header.versions.items()}
-            ),
+            lambda row: row.run.private.words(row.run.header.versions),
         ),
         Column(
             "machine",

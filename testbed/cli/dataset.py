@@ -12,7 +12,7 @@ from rich.console import Console
 
 from results import dataset as datasets
 from testbed.cli.tables import show_findings
-from testbed.doctor import Finding
+from testbed.finding import Finding
 
 _FAILED = 1
 _PIPE_COLUMNS = 120
