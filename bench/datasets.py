@@ -229,6 +229,7 @@ def _trial(index: int, rng: np.random.Generator) -> TrialRecord:
         latencies_s=tuple(rng.normal(0.012, 0.0004, 8).tolist()),
         transmit_s=0.0,
         receive_s=0.0,
+        compute_s=0.09,
         qos_s=0.05,
         qos_met=8,
         accuracy=0.72,

@@ -114,7 +114,8 @@ def _trial(row: Row) -> TrialRecord:
 
 
 _AS_THEY_ARE = (
-    *("block", "kind", "workload", "environment", "policy", "explored", "n", "transmit_s", "receive_s", "qos_s"),
+    *("block", "kind", "workload", "environment", "policy", "explored", "n", "transmit_s", "receive_s"),
+    *("compute_s", "qos_s"),
     *("qos_met", "accuracy", "accuracy_target", "start_ns", "end_ns", "estimated_energy_j", "truth_energy_j"),
     *("radio_penalty_j", "outcome", "note"),
 )

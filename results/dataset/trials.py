@@ -76,12 +76,8 @@ TRIALS: Table[TrialRow] = Table(
         latency("latency_median_s", "median of latencies_s", median),
         latency("latency_p99_s", "99th percentile of latencies_s, linearly interpolated", p99),
         of_trial("transmit_s", REAL, "s", "time the radio spent sending, over all inferences; 0 on the board"),
-        Column(
-            "compute_s",
-            REAL,
-            "s",
-            "the rest of latencies_s, over all inferences: computing, here or at the endpoint, and waiting for it",
-            lambda row: sum(row.trial.latencies_s) - row.trial.transmit_s - row.trial.receive_s,
+        of_trial(
+            "compute_s", REAL, "s", "time the target computed, over all inferences; 0 where a server does not tell"
         ),
         of_trial("receive_s", REAL, "s", "time the radio spent receiving, over all inferences; 0 on the board"),
         of_trial("qos_met", COUNT, "1", "of the n, how many answered within qos_s"),

@@ -36,6 +36,7 @@ def varied(index: int, synthetic: ModuleType) -> TrialRecord:
         environment="S1" if index % 2 else "S4",
         explored=policy == "autoscale" and index % 4 == 0,
         latencies_s=tuple(rng.uniform(0.002, 0.06, 4).tolist()),
+        compute_s=0.008,
         qos_met=int(rng.integers(0, 5)),
         accuracy=None if outcome == "failed" else round(float(rng.uniform(0.6, 0.9)), 3),
         energy=synthetic.energy(energy_j, idle_subtracted_j=0.5 * energy_j) if index != 5 else None,
