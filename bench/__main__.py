@@ -30,6 +30,7 @@ BENCHMARKS = (
     "trace_playback",
     "remote_round_trip",
     "serve_throughput",
+    "datasets",
 )
 """modules of this package with a function `figures()`"""
 OUTPUT = Path("bench.json")

@@ -7,12 +7,12 @@ unless a name says otherwise.
 
 from __future__ import annotations
 
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import ConfigDict, JsonValue, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-FORMAT_VERSION = 6
+FORMAT_VERSION = 7
 """version of the run folder's format; a folder of another version is refused, never guessed at"""
 
 VIRTUAL_LABEL = "virtual bench: simulated silicon, real protocol"
@@ -38,6 +38,38 @@ class CalibrationFacts:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
+class NetworkRecord:
+    """The neural network of a workload, counted from its graph."""
+
+    name: str
+    conv_layers: int
+    fc_layers: int
+    rc_layers: int
+    """recurrent and attention layers"""
+    macs: int
+    """multiply-accumulates of one inference"""
+    input_bytes: int
+    """of one request's tensors"""
+    accuracy: dict[str, float]
+    """precision -> 0..1"""
+    sha256: dict[str, str]
+    """form of the file, such as a precision -> its digest"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
+class MeterRecord:
+    """What the samples of a run are samples of."""
+
+    rate_hz: float
+    aperture_s: float
+    """the time a sample averages over, which ends at its time_ns"""
+    channels: tuple[str, ...]
+    """names, numbered as in the samples' column `channel`"""
+    total: tuple[int, ...]
+    """the channels whose sum is what the board draws"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
 class RunHeader:
     """How a run came to be; written before its first trial."""
 
@@ -48,6 +80,10 @@ class RunHeader:
     """as resolved: every default filled in"""
     suite: Facts
     """as resolved: every default filled in"""
+    networks: dict[str, NetworkRecord]
+    """workload -> what it runs"""
+    meter: MeterRecord | None
+    """None where energy is not measured"""
     seed: int
     versions: dict[str, str]
     """package -> version"""
@@ -276,15 +312,20 @@ class BlockRecord:
 Record = TypeVar("Record", RunHeader, TrialRecord, BlockRecord)
 
 
+_ADAPTERS: dict[type, TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in (RunHeader, TrialRecord, BlockRecord)}
+"""made once: one costs as much as reading a record"""
+
+
 def to_json(record: RunHeader | TrialRecord | BlockRecord) -> str:
     """One line of JSON, without the line's end; floats survive the round trip exactly."""
-    return TypeAdapter(type(record)).dump_json(record).decode()
+    return _ADAPTERS[type(record)].dump_json(record).decode()
 
 
 def from_json(kind: type[Record], text: str | bytes) -> Record:
     """The record in `text`; raises `RecordError` naming each key that is unknown, missing or wrong."""
     try:
-        return TypeAdapter(kind).validate_json(text)
+        record: Record = _ADAPTERS[kind].validate_json(text)
+        return record
     except ValidationError as error:
         raise RecordError(f"not a {kind.__name__}: {_reasons(error)}") from None
 

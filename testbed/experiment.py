@@ -33,7 +33,7 @@ from testbed.models.cache import Artifact
 from testbed.models.forms import form
 from testbed.opening import OpenBench, Served, open_bench, serving
 from testbed.plan import build_plan
-from testbed.records import calibration_facts
+from testbed.records import calibration_facts, meter_record, network_record
 from testbed.remote import RequestFailed
 from testbed.runner import Runner, Watcher
 
@@ -42,6 +42,9 @@ _log = logging.getLogger(__name__)
 _VERSIONED = ("edge-energy-testbed", "numpy", "onnx", "onnxruntime", "pyarrow", "pyserial", "execnet")
 _CHUNK_S = 120.0
 """bound on sending one model file to the board"""
+
+Models = Mapping[str, zoo.PreparedModel]
+"""workload -> its network"""
 
 
 class Audience(Watcher, Protocol):
@@ -60,11 +63,12 @@ def start(bench: Bench, suite: Suite, seed: int, out: Path, audience: Audience) 
     _require_policies(suite)
     _require_link(bench, suite)
 
-    def create(opened: OpenBench, suite: Suite) -> RunStore:
+    def create(opened: OpenBench, suite: Suite, models: Models, meter: Meter | None) -> RunStore:
         planned = build_plan(suite, seed, bench.link.standard) if bench.link else build_plan(suite, seed)
         stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S")
         plan = [trial.as_dict() for trial in planned]
-        return RunStore.create(out / f"{suite.name}-{bench.name}-{stamp}", _header(opened, suite, seed), plan)
+        header = _header(opened, suite, models, meter, seed)
+        return RunStore.create(out / f"{suite.name}-{bench.name}-{stamp}", header, plan)
 
     return _carry_out(bench, suite, seed, None, create, audience)
 
@@ -83,7 +87,7 @@ def _carry_out(
     suite: Suite,
     seed: int,
     pinned: Sequence[CalibrationRecord] | None,
-    open_store: Callable[[OpenBench, Suite], AbstractContextManager[RunStore]],
+    open_store: Callable[[OpenBench, Suite, Models, Meter | None], AbstractContextManager[RunStore]],
     audience: Audience,
 ) -> Path:
     models = _prepare_models(suite, audience.step)
@@ -112,7 +116,7 @@ def _carry_out(
                     window_s = meter.window_s(suite.window_s)
                     meter.require_guard(suite.guard_s)
                 alignment = align(opened, meter, suite.guard_s) if meter else None
-                with open_store(opened, suite) as store:
+                with open_store(opened, suite, models, meter) as store:
                     audience.run_begins(store, meter)
                     refurnish = partial(furnish, _log.debug)
                     Runner(
@@ -131,7 +135,7 @@ def _require_policies(suite: Suite) -> None:
         policies.require(use.name, use.options)
 
 
-def _rehearse(bench: Bench, suite: Suite, models: Mapping[str, zoo.PreparedModel], actions: Sequence[Action]) -> None:
+def _rehearse(bench: Bench, suite: Suite, models: Models, actions: Sequence[Action]) -> None:
     """Build every policy on a made-up profile, so that what it cannot do is known before anything is measured.
 
     Raises PolicyError, or BenchError for a policy that this bench cannot serve.
@@ -208,7 +212,7 @@ def _prepare_model(workload: Workload, precisions: Sequence[str], on_step: Calla
     )
 
 
-def _served(models: Mapping[str, zoo.PreparedModel], actions: Sequence[Action]) -> dict[str, Served]:
+def _served(models: Models, actions: Sequence[Action]) -> dict[str, Served]:
     """What the endpoints must serve, by the name the board asks for: `<model>-<precision>`."""
     precisions = {action.precision for action in actions if action.target in REMOTE_TARGETS}
     return {
@@ -221,7 +225,7 @@ def _served(models: Mapping[str, zoo.PreparedModel], actions: Sequence[Action]) 
 def _bring_to_board(
     opened: OpenBench,
     suite: Suite,
-    models: Mapping[str, zoo.PreparedModel],
+    models: Models,
     actions: Sequence[Action],
     seed: int,
     on_step: Callable[[str], None],
@@ -277,13 +281,15 @@ def _packed(tensors: Mapping[str, np.ndarray[Any, Any]]) -> bytes:
     return content.getvalue()
 
 
-def _header(opened: OpenBench, suite: Suite, seed: int) -> RunHeader:
+def _header(opened: OpenBench, suite: Suite, models: Models, meter: Meter | None, seed: int) -> RunHeader:
     bench = opened.bench
     resolved = suite.model_copy(update={"environments": [resolve_environment(named) for named in suite.environments]})
     return RunHeader(
         created=datetime.now(timezone.utc).isoformat(),
         bench=bench.model_dump(mode="json"),
         suite=resolved.model_dump(mode="json"),
+        networks={workload: network_record(model) for workload, model in models.items()},
+        meter=None if meter is None else meter_record(meter.spec),
         seed=seed,
         versions={"python": platform.python_version(), **_versions()},
         host={"machine": platform.machine(), "system": platform.platform(), "node": platform.node()},

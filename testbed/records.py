@@ -7,13 +7,24 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from power import ClockFit, Energy
-from results import ActionRecord, CalibrationFacts, ConditionRecord, EnergyRecord, MarksRecord, OptRecord, TrialRecord
+from power import ClockFit, Energy, MonitorSpec
+from results import (
+    ActionRecord,
+    CalibrationFacts,
+    ConditionRecord,
+    EnergyRecord,
+    MarksRecord,
+    MeterRecord,
+    NetworkRecord,
+    OptRecord,
+    TrialRecord,
+)
 from results import ClockFit as ClockRecord
 from scheduler.contract import Action
 from testbed.calibration import CalibrationRecord
 from testbed.config import Workload
 from testbed.marks import Alignment
+from testbed.models import zoo
 from testbed.plan import PlannedTrial
 
 
@@ -162,3 +173,28 @@ def _action(trial: TrialRecord) -> dict[str, Any]:
         "precision": trial.action.precision,
         "frequency_hz": trial.action.frequency_hz,
     }
+
+
+def network_record(model: zoo.PreparedModel) -> NetworkRecord:
+    """What a workload runs."""
+    counts = model.counts
+    return NetworkRecord(
+        name=model.name,
+        conv_layers=counts.conv_layers,
+        fc_layers=counts.fc_layers,
+        rc_layers=counts.rc_layers,
+        macs=counts.macs,
+        input_bytes=model.input_bytes,
+        accuracy={str(precision): accuracy.value for precision, accuracy in model.accuracy.items()},
+        sha256={str(precision): digest for precision, digest in model.sha256.items()},
+    )
+
+
+def meter_record(spec: MonitorSpec) -> MeterRecord:
+    """What the samples of a run are samples of."""
+    return MeterRecord(
+        rate_hz=spec.rate_hz,
+        aperture_s=spec.aperture_s,
+        channels=tuple(channel.name for channel in spec.channels),
+        total=spec.total,
+    )

@@ -6,7 +6,7 @@ import json
 import logging
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, Literal
@@ -18,12 +18,14 @@ from rich.logging import RichHandler
 
 from power import PowerError
 from results import Run, StoreError, summary, write_report
+from results.dataset import require_free
 from scheduler.policies import PolicyError
 from testbed import experiment
 from testbed.arena.config import Experiment
 from testbed.cli.agent import agent
 from testbed.cli.arena import arena
 from testbed.cli.board import board
+from testbed.cli.dataset import Creators, License, Name, ToCsv, ToFolder, dataset, export, write_dataset
 from testbed.cli.models import models
 from testbed.cli.monitor import monitor
 from testbed.cli.net import net
@@ -87,12 +89,36 @@ def run(
     resume: Annotated[Path | None, typer.Option(help="Finish the run in this folder instead.")] = None,
 ) -> None:
     """Run a suite on a bench, or finish a run that broke off."""
+    _run(lambda display: _start_or_resume(suite, bench, seed, out, resume, display))
+
+
+@app.command()
+def collect(
+    suite: Annotated[Path, typer.Argument(help="The suite file: what to do.")],
+    bench: BenchFile,
+    to: ToFolder,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.", min=0)] = 1,
+    out: Annotated[Path, typer.Option(help="Where the run folder is made.")] = Path("runs"),
+    csv: ToCsv = False,
+    name: Name = None,
+    license: License = None,  # noqa: A002  # the option's name
+    creator: Creators = None,
+) -> None:
+    """Run a suite on a bench and make a dataset of it: `run`, then `export`."""
+    require_free(to)
+    run = _run(lambda display: experiment.start(load_bench(bench), load_suite(suite), seed, out, display))
+    write_dataset([run], to, csv=csv, mixed=False, name=name, license_=license, creators=creator)
+
+
+def _run(carry_out: Callable[[RunDisplay], Path]) -> Path:
+    """Carry a run out under the eyes of whoever sits there; returns its folder."""
     with RunDisplay(_screen) as display:
         try:
-            finished = Run.read(_start_or_resume(suite, bench, seed, out, resume, display))
+            finished = Run.read(carry_out(display))
             display.close()
             _show(finished)
             _write_report(finished)
+            return finished.path
         except (KeyboardInterrupt, BrokenPipeError, *_EXPECTED) as error:
             display.close()
             if kept := display.kept():
@@ -166,11 +192,13 @@ def schema(of: Annotated[Literal["bench", "suite", "arena"], typer.Argument(help
     _print_json(models[of].model_json_schema())
 
 
+app.command()(export)
 app.command()(arena)
 app.add_typer(agent, name="agent")
 app.add_typer(models, name="models")
 app.command()(serve)
 app.add_typer(board, name="board")
+app.add_typer(dataset, name="dataset")
 app.add_typer(monitor, name="monitor")
 app.add_typer(net, name="net")
 

@@ -18,6 +18,8 @@ from results.records import (
     ConditionRecord,
     EnergyRecord,
     MarksRecord,
+    MeterRecord,
+    NetworkRecord,
     OptRecord,
     OutcomeRecord,
     RunHeader,
@@ -27,6 +29,16 @@ from results.run import Run
 from results.store import RunStore
 
 MS = 1_000_000
+NETWORK = NetworkRecord(
+    name="mobilenet-v2",
+    conv_layers=52,
+    fc_layers=1,
+    rc_layers=0,
+    macs=300_000_000,
+    input_bytes=602_112,
+    accuracy={"fp32": 0.75},
+    sha256={"fp32": "0" * 64},
+)
 
 
 @dataclass(frozen=True)
@@ -55,6 +67,8 @@ def header(**changes: object) -> RunHeader:
             created="2025-05-01T12:00:00+00:00",
             bench={"board": {"kind": "virtual", "processors": ["cpu", "gpu"]}},
             suite={"name": "synthetic", "workloads": ["mobilenet"]},
+            networks={"mobilenet": NETWORK},
+            meter=MeterRecord(rate_hz=1000.0, aperture_s=0.001, channels=("supply",), total=(0,)),
             seed=7,
             versions={"python": "3.11"},
             host={"machine": "x86_64"},

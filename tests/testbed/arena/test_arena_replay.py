@@ -85,6 +85,8 @@ def run_folder(tmp_path: Path) -> Path:
         created="2026-11-23T00:00:00+00:00",
         bench={},
         suite={},
+        networks={},
+        meter=None,
         seed=1,
         versions={},
         host={},
