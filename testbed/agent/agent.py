@@ -160,9 +160,11 @@ class Agent:
 
     def air(self, condition: dict[str, float], target: str) -> dict[str, float]:
         """Put a virtual board's way to a remote target under a condition; returns the condition in force."""
-        if not isinstance(self._board, Simulated):
-            raise TypeError("only a virtual board has a virtual link")
-        return dict(self._board.set_air(condition, target))
+        return dict(self._simulated().set_air(condition, target))
+
+    def air_by_kernel(self) -> None:
+        """Leave the pace on a virtual board's ways to remote targets to the kernel, which shapes them."""
+        self._simulated().leave_pace_to_kernel()
 
     def shape_begin(
         self, interface: str, paths: dict[str, list[tuple[str, int]]], owner: str, replace: bool
@@ -320,6 +322,11 @@ class Agent:
         self._shaping.close()
         while self._sessions:
             self._sessions.popitem()[1].close()
+
+    def _simulated(self) -> Simulated:
+        if not isinstance(self._board, Simulated):
+            raise TypeError("only a virtual board has a virtual link")
+        return self._board
 
     def _estimated_energy_j(self, state: State, action: Action, trial: Trial) -> float | None:
         if self._estimator is None:
