@@ -1,7 +1,7 @@
 """One connection through the virtual radio where a kernel shapes the way: bytes pass as it lets them through.
 
-The radio only draws power meanwhile: to send, from the first byte until the far side has acknowledged the last, less the
-round trip that an acknowledgement takes; to receive, from the first byte until the last.
+The radio only draws power meanwhile: to send, from the first byte until the far side has acknowledged the last, less
+the round trip that an acknowledgement takes; to receive, from the first byte until the last.
 """
 
 from __future__ import annotations

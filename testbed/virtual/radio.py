@@ -1,4 +1,4 @@
-"""A virtual board's radio: a relay that lets requests reach a real server only as fast as the air, or a kernel, would."""
+"""A virtual board's radio: a relay that lets requests reach a real server only as fast as the air or a kernel does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m testbed.virtual.wire`: a network namespace for the endpoints of a virtual bench, and a veth that leads there.
+"""`python -m testbed.virtual.wire`: a network namespace for a virtual bench's endpoints, and a veth that leads there.
 
 Prints `{"interface": near end, "address": far end's, "namespace": file}`, or `{"why_not": reason}` where this kernel
 cannot shape such a wire or this process may not have one. Namespace and veth go when it ends, which it does with its
@@ -30,7 +30,7 @@ from testbed.agent.shaping.netlink import (
     nest,
     zstring,
 )
-from testbed.agent.shaping.survey import ShapingError, has_netem, how_to_install
+from testbed.agent.shaping.survey import ShapingError, has_netem
 from testbed.virtual.namespace import leave
 
 _NEWADDR, _NEWROUTE = 20, 24
@@ -98,14 +98,14 @@ def main() -> None:
             leave()
             with Rtnetlink() as far_kernel:
                 if not has_netem(far_kernel, "tbprobe"):
-                    raise ShapingError(f"this kernel lacks sch_netem: {how_to_install('sch_netem')}")
+                    raise ShapingError("this kernel lacks sch_netem")
                 near, far = _wire(near_kernel, far_kernel)
                 for end in (near, far):
                     end.set_up()
                 far.acknowledge_at_once(near.address)
         except (ShapingError, KernelRefusal, OSError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
-            _say({"why_not": f"{reason}"})
+            _say({"why_not": str(reason)})
             return
     _say(
         {
