@@ -36,6 +36,9 @@ class VirtualLink:
         observed = Condition(**self._agent.ask("air", condition=condition.as_air(), target=target), source=_READ_BACK)
         return Applied(asked=condition, observed=observed, time_ns=self._now_ns())
 
+    def require_held(self) -> None:
+        """The model forgets nothing."""
+
     def restore(self) -> None:
         """Nothing outlives the agent."""
 
@@ -65,6 +68,9 @@ class WiredLink:
         applied = self._kernel.apply(condition, target)
         felt = self._agent.ask("air", condition=air, target=target)
         return replace(applied, observed=replace(applied.observed, rssi_dbm=felt["rssi_dbm"]))
+
+    def require_held(self) -> None:
+        self._kernel.require_held()
 
     def restore(self) -> None:
         self._kernel.restore()
