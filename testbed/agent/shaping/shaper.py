@@ -124,11 +124,19 @@ class Shaper:
 
     def require_held(self) -> None:
         """Raises ShapingError where the guard has given the interface back."""
-        if not self._watched_by.alive:
+        if not (self._watched_by.alive and all(map(self._is_there, self._indices))):
             raise ShapingError(
                 f"{self._name} was given back: the guard is gone, or found this process silent for too long; "
                 "what was measured since the last change may have met no shaping at all"
             )
+
+    def _is_there(self, target: str) -> bool:
+        """A guard has not ended yet when it has given the devices back."""
+        try:
+            indices = tuple(socket.if_nametoindex(one.device) for one in self._directions[target])
+        except OSError:
+            return False
+        return indices == self._indices[target]
 
     def _wake(self, target: str, rates_bps: tuple[float, float]) -> None:
         before = self._rates_bps.get(target, rates_bps)

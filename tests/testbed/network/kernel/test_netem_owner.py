@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import inf
@@ -27,6 +26,7 @@ from tests.testbed.network.kernel.wires import (
     one_way_s,
     rate_bps,
     run,
+    until,
 )
 
 DEVICES = Path("/sys/class/net")
@@ -53,14 +53,6 @@ def holder() -> Iterator[Program]:
     with program(hold) as holding:
         assert holding.stdout.readline() == "shaped\n"
         yield holding
-
-
-def until(true: Callable[[], bool]) -> float:
-    """Seconds until it is."""
-    start_s = time.monotonic()
-    while not true():
-        assert time.monotonic() < start_s + 20
-    return time.monotonic() - start_s
 
 
 def test_two_endpoints_on_one_interface_have_conditions_of_their_own(a_wire: Wire) -> None:
