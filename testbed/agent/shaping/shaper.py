@@ -83,10 +83,14 @@ class Shaper:
             probe = f"tb{self._interface.index}p"
             lease = self._take_lease(probe)
             owned.callback(lease.close)
-            require_untouched(self._kernel, self._interface, replace=self._replace)
-            self._watched_by = self._guard or owned.enter_context(Guard())
             try:
-                self._watched_by.heed(lambda: not self._indices or self._live())
+                require_untouched(self._kernel, self._interface, replace=self._replace)
+            except ShapingError:
+                lease.write({})  # or the next to come would take away what was found
+                raise
+            self._watched_by = self._guard or owned.enter_context(Guard())
+            self._watched_by.heed(lambda: not self._indices or self._live())
+            try:
                 self._watched_by.watch(lease)
             except GuardLost as lost:
                 raise ShapingError(str(lost)) from None

@@ -100,9 +100,9 @@ def test_losses_in_bursts_are_told_from_random_ones(a_wire: Wire, shaped: NetemL
     burst = BurstLoss(to_bad=0.04, to_good=0.2)
     with near, far:
         shaped.apply(Condition(None, inf, inf, 0.0, 0.0, 0.0, burst=burst), "cloud")
-        in_bursts = arrivals(near, far, 3000)
+        in_bursts = arrivals(near, far, 2000)
         shaped.apply(Condition(None, inf, inf, 0.0, 0.0, burst.mean), "cloud")
-        at_random = arrivals(near, far, 3000)
+        at_random = arrivals(near, far, 2000)
     assert 1 - fmean(in_bursts) == pytest.approx(burst.mean, rel=0.3)
     assert lost_after_loss(in_bursts) == pytest.approx(1 - burst.to_good, abs=0.1)
     assert lost_after_loss(at_random) == pytest.approx(burst.mean, abs=0.1)

@@ -27,7 +27,7 @@ name: short
 workloads: [{name: twice, model: {files: {fp32: twice.onnx}, accuracy: {fp32: 1}}, qos_s: 1 s, inputs: 1}]
 environments: [{name: far, rssi_dbm: -68}]
 actions: [cloud/fp32]
-policies: [{name: cloud, trials: 5}]
+policies: [{name: cloud, trials: 2}]
 repetitions: 1
 warmup_trials: 0
 profile_trials: 1
