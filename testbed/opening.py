@@ -201,8 +201,7 @@ def _server(
         arguments += [f"--macs={served}={model.macs}" for served, model in models.items()]
         arguments += [f"--machine={_VIRTUAL_MACHINES[name]}", f"--seed={seed}"]
         if place is not None:
-            arguments.append(f"--namespace={place.namespace}")
-    if place is not None:
-        arguments += [f"--host={place.address.host}", f"--port={place.address.port}"]
+            host, port = place.address.host, place.address.port
+            arguments += [f"--namespace={place.namespace}", f"--host={host}", f"--port={port}"]
     with start_far_end(module, arguments) as far_end:
         yield far_end
