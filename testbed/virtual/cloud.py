@@ -141,7 +141,8 @@ def main() -> None:
             fault.check(server)
             return pace(model, received_ns)
 
-        server = InferenceServer(engines, arguments.host, arguments.port, before_reply=before_reply)
+        walled = arguments.namespace is not None
+        server = InferenceServer(engines, arguments.host, arguments.port, before_reply=before_reply, walled=walled)
     except KeyError as error:
         sys.exit(f"testbed.virtual.cloud: no --macs for {error}")
     except (OSError, ValueError) as error:

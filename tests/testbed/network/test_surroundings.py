@@ -10,12 +10,8 @@ from typing import Any
 import pytest
 
 from testbed.agent.agent import Agent
-<<<<<<< HEAD
 from testbed.agent.boards.linux import open_board
-=======
-from testbed.agent.boards.linux import LinuxBoard
 from testbed.agent.life import SignsOfLife
->>>>>>> 8fe4641 (A board restores its network when its controller only hangs; a run stops where its link was given back meanwhile)
 from testbed.agent.store import ModelStore
 from testbed.config.bench import NetemLinkSettings
 from testbed.moment import Moment
@@ -63,15 +59,9 @@ def surroundings(tmp_path: Path) -> Iterator[Surroundings]:
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc/stat").write_text("cpu  1 0 1 1 1 0 0 0\n")
     settings = NetemLinkSettings(kind="netem", interface="eth0", at="endpoint", probe=True)
-<<<<<<< HEAD
     with InferenceServer({}) as server, open_board({"threads": 1, "root": tmp_path, "leases": tmp_path}) as board:
-        agent = Agent(board, ModelStore(tmp_path / "models"))
-        agent.endpoint("cloud", server.url, 30.0, terms={})
-=======
-    with InferenceServer({}) as server, LinuxBoard(1, tmp_path) as board:
         agent = Agent(board, ModelStore(tmp_path / "models"), SignsOfLife())
-        agent.endpoint("cloud", server.url, 30.0)
->>>>>>> 8fe4641 (A board restores its network when its controller only hangs; a run stops where its link was given back meanwhile)
+        agent.endpoint("cloud", server.url, 30.0, terms={})
         yield Surroundings(Here(agent), Unshaped(), settings, {"cloud": server.url})  # type: ignore[arg-type]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ class Doubtful:
 @pytest.fixture
 def engine(a_wire: Wire) -> Iterator[Doubtful]:
     made = Doubtful()
-    with a_wire.far.call(InferenceServer, {"twice-fp32": made}, FAR_ADDRESSES[4], PORT):
+    with a_wire.far.call(partial(InferenceServer, {"twice-fp32": made}, FAR_ADDRESSES[4], PORT, walled=True)):
         yield made
         made.may.release(100)  # leaving waits for what is being answered
 
