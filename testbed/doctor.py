@@ -174,7 +174,7 @@ def _link(link: Link) -> Finding:
     link.restore()
     if RATE_ONLY_LABEL in link.labels:
         return Finding("link", "doubtful", f"{RATE_ONLY_LABEL}; {how_to_install('sch_netem')}")
-    return Finding("link", "ok", f"shapes the way to {', '.join(link.targets)}, and gives it back")
+    return Finding("link", "ok", "; ".join([f"shapes {', '.join(link.targets)}, and gives it back", *link.labels]))
 
 
 def _meter(meter: Meter, opened: OpenBench) -> Iterator[Finding]:

@@ -97,7 +97,7 @@ def _carry_out(
         suite = expand_suite(suite, *offered)
         actions = resolve_actions(suite.actions, *offered, opened.identity["absent"])
         _rehearse(bench, suite, models, actions)
-        with serving(bench, _served(models, actions), seed) as servers:
+        with serving(opened, _served(models, actions), seed) as servers:
 
             def furnish(on_step: Callable[[str], None]) -> None:
                 for name, endpoint in bench.endpoints.items():

@@ -11,18 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from power import Corrected, PowerMonitor
-from testbed.agent.shaping.filters import Address
 from testbed.agent.shaping.survey import ShapingError
 from testbed.calibration import CalibrationRecord, Calibrations
-from testbed.config import Bench, Endpoint, NetemLinkSettings
+from testbed.config import Bench, Endpoint
 from testbed.config.plugins import MonitorSettings
 from testbed.errors import BenchError, TransientError
 from testbed.farend import FarEnd, start_far_end
+from testbed.links import Place, open_link
 from testbed.marks import BoardClock
 from testbed.network.conditions import Link
-from testbed.network.netem import NetemLink, addresses
-from testbed.network.on_board import BoardShaping
-from testbed.network.virtual import VirtualLink
 from testbed.remote import RemoteAgent
 from testbed.wiring import refuse_impossible_wiring
 
@@ -32,16 +29,19 @@ class OpenBench:
     """A bench ready to work."""
 
     bench: Bench
+    """as it was opened: nothing in it is left open any more"""
     agent: RemoteAgent
     identity: Mapping[str, Any]
     board_clock: BoardClock
     link: Link | None
+    places: Mapping[str, Place]
+    """endpoint -> where it is to be started; any free port of this host where nothing stands"""
     monitor: PowerMonitor | None
     calibrations: Calibrations | None
     """of the monitor, by which its readings are corrected once it is open"""
     now_ns: Callable[[], int]
-    shaping: BoardShaping | None
-    """of the board's own interface, by its agent"""
+    begin_link: Callable[[], None]
+    """tells an agent that was started anew of the link; raises ShapingError"""
 
     def start_again(self) -> None:
         """Start the agent anew after it was lost, and take up what the bench has on the board; nothing else is there.
@@ -53,11 +53,10 @@ class OpenBench:
         if serial != self.identity["serial"]:
             raise BenchError(f"another board answers now: serial '{serial}', not '{self.identity['serial']}'")
         self.board_clock.begin_anew()
-        if self.shaping is not None:
-            try:
-                self.shaping.begin()
-            except ShapingError as error:
-                raise TransientError(f"the link: {error}") from None
+        try:
+            self.begin_link()
+        except ShapingError as error:
+            raise TransientError(f"the link: {error}") from None
 
     @property
     def board_name(self) -> str:
@@ -85,44 +84,20 @@ def open_bench(bench: Bench, seed: int, pinned: Sequence[CalibrationRecord] | No
             RemoteAgent(board.agent, board.opener, board.packages, board.agent_config(supply, seed))
         )
         identity, board_clock = agent.ask("identify"), BoardClock(agent, time.monotonic_ns)
-        shaping = _shaping(bench, agent, board_clock)
-        link = _link(bench, agent, shaping)
+        linked = open_link(bench, agent, board_clock, stack)
         calibrations = Calibrations(bench.monitor, pinned) if bench.monitor else None
         yield OpenBench(
-            bench=bench,
+            bench=linked.bench,
             agent=agent,
             identity=identity,
             board_clock=board_clock,
-            link=None if link is None else stack.enter_context(link),
+            link=linked.link,
+            places=linked.places,
             monitor=Corrected(_monitor(bench, supply, seed, stack), calibrations) if calibrations else None,
             calibrations=calibrations,
             now_ns=time.monotonic_ns,
-            shaping=shaping,
+            begin_link=linked.begin,
         )
-
-
-def _shaping(bench: Bench, agent: RemoteAgent, board_clock: BoardClock) -> BoardShaping | None:
-    settings = bench.link
-    if not isinstance(settings, NetemLinkSettings) or settings.at != "board":
-        return None
-    owner = f"bench '{bench.name}'"
-    return BoardShaping(agent, board_clock, settings.interface, _paths(bench), owner=owner, replace=settings.replace)
-
-
-def _link(bench: Bench, agent: RemoteAgent, shaping: BoardShaping | None) -> Link | None:
-    settings = bench.link
-    if settings is None:
-        return None
-    if not isinstance(settings, NetemLinkSettings):
-        return VirtualLink(agent, time.monotonic_ns)
-    paths = _paths(bench)
-    if shaping is not None:
-        return NetemLink(shaping, paths)
-    return NetemLink.on_this_host(settings.interface, paths, owner=f"bench '{bench.name}'", replace=settings.replace)
-
-
-def _paths(bench: Bench) -> dict[str, list[Address]]:
-    return {name: addresses(endpoint.url) for name, endpoint in bench.endpoints.items() if endpoint.url is not None}
 
 
 @contextmanager
@@ -200,27 +175,33 @@ class Servers:
 
 
 @contextmanager
-def serving(bench: Bench, models: Mapping[str, Served], seed: int) -> Iterator[Servers]:
+def serving(opened: OpenBench, models: Mapping[str, Served], seed: int) -> Iterator[Servers]:
     """The bench's endpoints; those to be started serve `models`, and are left out where there are none."""
     with ExitStack() as stack:
         urls: dict[str, str] = {}
         started = []
-        for name, endpoint in bench.endpoints.items():
+        for name, endpoint in opened.bench.endpoints.items():
             if endpoint.url is not None:
                 urls[name] = endpoint.url
             elif models:
-                started.append(stack.enter_context(_server(name, endpoint, models, seed)))
+                place = opened.places.get(name)
+                started.append(stack.enter_context(_server(name, endpoint, place, models, seed)))
                 urls[name] = str(started[-1].ready["url"])
         yield Servers(urls, started)
 
 
 @contextmanager
-def _server(name: str, endpoint: Endpoint, models: Mapping[str, Served], seed: int) -> Iterator[FarEnd]:
+def _server(
+    name: str, endpoint: Endpoint, place: Place | None, models: Mapping[str, Served], seed: int
+) -> Iterator[FarEnd]:
     arguments = [f"--model={served}={model.file}" for served, model in models.items()]
     module = "testbed.serve"
     if endpoint.serve == "virtual-gpu":
         module = "testbed.virtual.cloud"
         arguments += [f"--macs={served}={model.macs}" for served, model in models.items()]
         arguments += [f"--machine={_VIRTUAL_MACHINES[name]}", f"--seed={seed}"]
+        if place is not None:
+            host, port = place.address.host, place.address.port
+            arguments += [f"--namespace={place.namespace}", f"--host={host}", f"--port={port}"]
     with start_far_end(module, arguments) as far_end:
         yield far_end

@@ -10,7 +10,8 @@ import io
 import logging
 import threading
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
@@ -37,7 +38,7 @@ with tempfile.TemporaryDirectory(prefix="testbed-agent-") as folder:
     sys.path.insert(0, archive)
     from testbed.agent import main
     if main.__file__.startswith(archive):
-        main.serve(channel)
+        main.serve(channel, channel.receive())
     else:
         channel.send(("error", "OtherVersion", main.__file__))
 """
@@ -49,6 +50,8 @@ _REACH_TIMEOUT_S = 30.0
 _CLOSE_TIMEOUT_S = 5.0
 _LOST_TIMEOUT_S = 0.1
 """for the connection of an agent that was lost, which has nothing more to say"""
+_SIGN_S = 0.5
+"""between two signs of life"""
 _CURE = "look at the board and the way to it, then resume the run"
 
 
@@ -104,6 +107,8 @@ class RemoteAgent:
             self._gateway = self._group.makegateway(spec)
             self._channel = self._gateway.remote_exec(_BOOTSTRAP)
             self._channel.send(archive(self._packages))
+            self._signs = self._gateway.newchannel()
+            self._channel.send(self._signs)
             self._channel.send((self._opener, self._config, self.hello.get("process")))
             self.hello = self._reply(_START, _START_TIMEOUT_S)
         except (execnet.HostNotFound, OSError) as error:
@@ -155,6 +160,23 @@ class RemoteAgent:
             self._channel.send(message)
         finally:
             cut_off.cancel()
+
+    @contextmanager
+    def signs_of_life(self) -> Iterator[None]:
+        """Give the agent some as long as this lasts; without them it gives the board's network back."""
+        enough = threading.Event()
+        thread = threading.Thread(target=self._live, args=(enough,), name="signs of life", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            enough.set()
+            thread.join(_CLOSE_TIMEOUT_S)
+
+    def _live(self, enough: threading.Event) -> None:
+        while not enough.wait(_SIGN_S):
+            with suppress(OSError):  # the agent is gone; another may come
+                self._signs.send(None)
 
     def _reply(self, method: str, timeout_s: float) -> Any:
         try:

@@ -125,6 +125,7 @@ class Runner:
                 self._make_ready(planned)
                 begun_ns = self._bench.now_ns()
                 record = self._trial(planned)
+                self._surroundings.require_held()
             except BoardLost as another:
                 loss = another
                 self._losses += 1

@@ -68,6 +68,11 @@ class Surroundings:
         observed, strayed = self._probed()
         self.condition = ConditionRecord(asked=asked, applied=applied, observed=observed, strayed=strayed)
 
+    def require_held(self) -> None:
+        """Raises BenchError where the condition has ended meanwhile: what was measured is then worth nothing."""
+        if self._link is not None and self._applied:
+            self._link.require_held()
+
     def signals(self) -> dict[str, float] | None:
         """What policies are to see of signals that the link stands for, and the board's radio cannot know of."""
         if self._link is None or self._link.moves_radio:

@@ -28,6 +28,7 @@ from testbed.agent.contract import (
 )
 from testbed.agent.footing import Footing, plain
 from testbed.agent.guard.lease import sweep
+from testbed.agent.life import SignsOfLife
 from testbed.agent.probe import ProbeFailed, probe
 from testbed.agent.shaping.filters import Address
 from testbed.agent.shaping.shape import Shape
@@ -41,8 +42,9 @@ from testbed.agent.trial import Trial, Window, run_trial
 class Agent:
     """Owns the sessions, the policies and what they have learnt; the board is lent to it."""
 
-    def __init__(self, board: Board, models: ModelStore) -> None:
+    def __init__(self, board: Board, models: ModelStore, controller: SignsOfLife) -> None:
         self._board = board
+        self._controller = controller
         self._models = models
         self._remotes: dict[str, Target] = {}
         self._addresses: dict[str, tuple[str, float, Terms]] = {}
@@ -162,20 +164,24 @@ class Agent:
 
     def air(self, condition: dict[str, float], target: str) -> dict[str, float]:
         """Put a virtual board's way to a remote target under a condition; returns the condition in force."""
-        if not isinstance(self._board, Simulated):
-            raise TypeError("only a virtual board has a virtual link")
-        return dict(self._board.set_air(condition, target))
+        return dict(self._simulated().set_air(condition, target))
+
+    def air_by_kernel(self) -> None:
+        """Leave the pace on a virtual board's ways to remote targets to the kernel, which shapes them."""
+        self._simulated().leave_pace_to_kernel()
 
     def shape_begin(
         self, interface: str, paths: dict[str, list[tuple[str, int]]], owner: str, replace: bool
     ) -> dict[str, bool]:
         """Take charge of an interface of this board; returns whether its kernel has netem.
 
+        What is shaped is given back when the controller gives no sign of life any more.
         Raises `testbed.agent.shaping.survey.ShapingError` where it cannot be had.
         """
         addresses = {target: [Address(*address) for address in found] for target, found in paths.items()}
         guard = self._board.guard if isinstance(self._board, Controlled) else None
-        shaper = Shaper(interface, "board", addresses, owner=owner, replace=replace, guard=guard)
+        live = self._controller.recent
+        shaper = Shaper(interface, "board", addresses, owner=owner, replace=replace, guard=guard, live=live)
         self._shaper = self._shaping.enter_context(shaper)
         return {"netem": shaper.netem}
 
@@ -183,6 +189,10 @@ class Agent:
         """Put the way to a remote target under a shape each way; returns what the kernel holds, and since when."""
         up_held, down_held, time_ns = self._shaper.shape(target, Shape.of(up), Shape.of(down))
         return {"up": up_held.plain(), "down": down_held.plain(), "time_ns": time_ns}
+
+    def shape_held(self) -> None:
+        """Raises `testbed.agent.shaping.survey.ShapingError` where what was shaped has been given back."""
+        self._shaper.require_held()
 
     def shape_restore(self) -> None:
         """Leave the interface as it was found, and stay in charge."""
@@ -323,6 +333,11 @@ class Agent:
         self._shaping.close()
         while self._sessions:
             self._sessions.popitem()[1].close()
+
+    def _simulated(self) -> Simulated:
+        if not isinstance(self._board, Simulated):
+            raise TypeError("only a virtual board has a virtual link")
+        return self._board
 
     def _estimated_energy_j(self, state: State, action: Action, trial: Trial) -> float | None:
         if self._estimator is None:

@@ -242,6 +242,9 @@ class Simulated(Protocol):
     def set_air(self, condition: Mapping[str, float], target: str) -> Mapping[str, float]:
         """Put the way to a remote target under a condition (rssi_dbm, rates, delay...); returns the one in force."""
 
+    def leave_pace_to_kernel(self) -> None:
+        """Let a kernel shape the way to the targets reached from now on: the radio only draws power."""
+
     def know(self, model: Model) -> None:
         """Remember what a model asks of processors and of the network."""
 

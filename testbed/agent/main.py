@@ -15,6 +15,7 @@ import numpy as np
 
 from testbed.agent import predecessor
 from testbed.agent.agent import Agent
+from testbed.agent.life import SignsOfLife
 from testbed.agent.store import ModelStore, default_folder
 
 _log = logging.getLogger(__name__)
@@ -27,16 +28,22 @@ class Channel(Protocol):
 
     def send(self, item: object) -> None: ...
 
+    def setcallback(self, callback: Callable[[object], None]) -> None: ...
+
     def __iter__(self) -> Iterator[Any]: ...
 
 
-def serve(channel: Channel) -> None:
+def serve(channel: Channel, signs: Channel) -> None:
     """Open the board the first request names, ending the agent before, then obey until the channel closes.
+
+    `signs` carries the controller's signs of life.
 
     A request is `(method, arguments)`; a reply `("ok", value)` or `("error", kind, message)`, where kind is the
     exception's class name. Before it come any number of `("told", line)`. The board is restored on every way out.
     """
     requests = iter(channel)
+    controller = SignsOfLife()
+    signs.setcallback(controller.hear)
     with ExitStack() as stack:
         stack.enter_context(_telling(channel))
         try:
@@ -45,7 +52,7 @@ def serve(channel: Channel) -> None:
                 predecessor.end(before)
             module, _, function = opener.partition(":")
             board = stack.enter_context(getattr(importlib.import_module(module), function)(config))
-            agent = Agent(board, ModelStore(default_folder()))
+            agent = Agent(board, ModelStore(default_folder()), controller)
             stack.callback(agent.close)
         except StopIteration:
             return

@@ -171,6 +171,8 @@ def _show(run: Run) -> None:
         if trial.outcome == "lost":
             _screen.print(f"trial {trial.index} was lost: {trial.note}", style="yellow", markup=False, soft_wrap=True)
     _screen.print(summary_table(summary(run), run.header.caution, _screen.width))
+    for label in run.header.labels:
+        _screen.print(label, markup=False)
 
 
 @app.command()

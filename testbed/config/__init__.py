@@ -1,6 +1,14 @@
 """Bench and suite files: strict YAML, checked with line numbers and the nearest right key."""
 
-from testbed.config.bench import Bench, Endpoint, LinkSettings, NetemLinkSettings, bench_schema, load_bench
+from testbed.config.bench import (
+    Bench,
+    Endpoint,
+    LinkSettings,
+    NetemLinkSettings,
+    VirtualLinkSettings,
+    bench_schema,
+    load_bench,
+)
 from testbed.config.suite import CoRunner, Environment, ModelFiles, PolicyUse, Suite, Workload, load_suite
 
 __all__ = [
@@ -13,6 +21,7 @@ __all__ = [
     "NetemLinkSettings",
     "PolicyUse",
     "Suite",
+    "VirtualLinkSettings",
     "Workload",
     "bench_schema",
     "load_bench",

@@ -18,9 +18,12 @@ Standard = Literal["802.11n-ht20", "802.11n-ht40"]
 
 
 class VirtualLinkSettings(Strict):
-    """The path to remote targets, shaped by the virtual board's own modelled radio."""
+    """The path to remote targets, through the virtual board's own modelled radio."""
 
     kind: Literal["virtual"]
+    by: Literal["auto", "netem", "model"] = "auto"
+    """what shapes packets: this host's kernel, across a wire to a network namespace in which the endpoints run; the
+    model of the radio; or, with "auto", the kernel where it can and all endpoints are started here, else the model"""
     standard: Standard = "802.11n-ht40"
     probe: bool = False
     """measure the path to the endpoints after each change, beside what was asked"""
@@ -139,7 +142,17 @@ class Bench(Strict):
             self._probes_need_http()
         if isinstance(self.link, NetemLinkSettings):
             self._netem_knows_where()
+        if isinstance(self.link, VirtualLinkSettings) and self.link.by == "netem" and not self.all_virtual:
+            raise ValueError(
+                "a virtual link by netem leads to endpoints in a network namespace of their own: "
+                "name one, and let each be started (serve: virtual-gpu)"
+            )
         return self
+
+    @property
+    def all_virtual(self) -> bool:
+        """Whether there are endpoints, each a virtual one that is to be started."""
+        return bool(self.endpoints) and all(each.serve == "virtual-gpu" for each in self.endpoints.values())
 
     def _probes_need_http(self) -> None:
         if grpc := [name for name, endpoint in self.endpoints.items() if (endpoint.url or "").startswith("grpc")]:

@@ -182,6 +182,9 @@ class Link(Protocol):
     def apply(self, condition: Condition, target: str) -> Applied:
         """Impose a condition on the path to a remote target ("cloud", "edge")."""
 
+    def require_held(self) -> None:
+        """Raises BenchError where what was applied holds no more."""
+
     def restore(self) -> None:
         """Leave the path as it was found."""
 

@@ -38,6 +38,8 @@ class Shaping(Protocol):
 
     def shape(self, target: str, up: Shape, down: Shape) -> tuple[Shape, Shape, int]: ...
 
+    def require_held(self) -> None: ...
+
     def restore(self) -> None: ...
 
     def __enter__(self) -> Shaping: ...
@@ -87,6 +89,13 @@ class NetemLink:
         except ShapingError as error:
             raise BenchError(f"the link: {error}") from None
         return Applied(condition, observed(condition, up_held, down_held, _READ_BACK), time_ns)
+
+    def require_held(self) -> None:
+        """Raises BenchError where the interface was given back."""
+        try:
+            self._shaping.require_held()
+        except ShapingError as error:
+            raise BenchError(f"the link: {error}") from None
 
     def restore(self) -> None:
         """Leave the interface as it was found. Raises BenchError where that fails."""

@@ -16,11 +16,13 @@ from scheduler.contract import REMOTE_TARGETS
 from testbed.agent.contract import Clock, CoRun, Identity, Marker, Model, Observed, Setting, Telemetry
 from testbed.virtual import silicon
 from testbed.virtual.air import Air
+from testbed.virtual.carriage import Carriage
 from testbed.virtual.catalogue import Catalogue
 from testbed.virtual.clock import VirtualClock
 from testbed.virtual.config import PROFILES, Config, read
 from testbed.virtual.marker import MarkerWire
 from testbed.virtual.networks import Work
+from testbed.virtual.passage import Passage
 from testbed.virtual.processor import VirtualTarget
 from testbed.virtual.radio import Radio
 from testbed.virtual.rail import Rail
@@ -74,6 +76,7 @@ class VirtualBoard:
         self._random, self._sensor = (np.random.default_rng(seed) for seed in self._seeds.spawn(2))
         self._airs = dict.fromkeys(REMOTE_TARGETS, REGULAR_AIR)
         self._radios: dict[str, Radio] = {}
+        self._carrier: type[Passage] | type[Carriage] = Passage
         self._co_run = IDLE
         self._set_hz: dict[str, float] = {}
         self._thermal = Thermal(self.profile.cooling, config.ambient_c, self.profile.idle_w)
@@ -180,9 +183,14 @@ class VirtualBoard:
         """Where the board's applications find the server at `url`: behind a radio of this board."""
         self.true_means.give_up_after(target, patience_s)
         seed = int(self._seeds.spawn(1)[0].generate_state(1)[0])
-        radio = self._open.enter_context(Radio(url, self.profile.radio, self._play_radio, self._airs[target], seed))
+        power, air = self.profile.radio, self._airs[target]
+        radio = self._open.enter_context(Radio(url, power, self._play_radio, air, seed, self._carrier))
         self._radios[target] = radio
         return radio.url
+
+    def leave_pace_to_kernel(self) -> None:
+        """The radio of every target reached from now on passes bytes on as the kernel lets them through."""
+        self._carrier = Carriage
 
     def true_energy_j(self, start_ns: int, end_ns: int) -> float:
         """What the board drew in a window of its clock, exactly."""

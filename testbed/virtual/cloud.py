@@ -25,6 +25,7 @@ from testbed.serve.engine import Engine, OnnxEngine, TensorSpec
 from testbed.serve.program import named, run
 from testbed.serve.server import InferenceServer
 from testbed.virtual.machines import MACHINES, Machine
+from testbed.virtual.namespace import enter
 
 
 class RememberingEngine:
@@ -127,6 +128,8 @@ class Fault:
 def main() -> None:
     """Print `{"url": ...}` once ready; serve until stdin ends or SIGTERM comes."""
     arguments = _arguments()
+    if arguments.namespace is not None:
+        enter(arguments.namespace)
     fault = Fault(arguments.fault, arguments.after)
     try:
         macs = {name: float(count) for name, count in arguments.macs}
@@ -138,7 +141,8 @@ def main() -> None:
             fault.check(server)
             return pace(model, received_ns)
 
-        server = InferenceServer(engines, port=arguments.port, before_reply=before_reply)
+        walled = arguments.namespace is not None
+        server = InferenceServer(engines, arguments.host, arguments.port, before_reply=before_reply, walled=walled)
     except KeyError as error:
         sys.exit(f"testbed.virtual.cloud: no --macs for {error}")
     except (OSError, ValueError) as error:
@@ -159,6 +163,8 @@ def _arguments() -> argparse.Namespace:
         "--macs", action="append", type=named, default=[], metavar="NAME-PRECISION=COUNT", help="one for each model"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the spread of service times")
+    parser.add_argument("--namespace", type=Path, help="file of the network namespace to serve in (default: this one)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: this machine only)")
     parser.add_argument("--port", type=int, default=0, help="port to listen at (default: a free one)")
     parser.add_argument("--fault", choices=("hang", "die", "refuse"), help="what SIGUSR1, or --after, brings about")
     parser.add_argument("--after", type=int, help="requests answered before the fault strikes by itself")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import select
 import socket
 from dataclasses import dataclass
 
@@ -31,6 +32,11 @@ class HttpStream:
     def __init__(self, connection: socket.socket) -> None:
         self.socket = connection
         self._buffer = b""
+
+    @property
+    def buffered(self) -> bool:
+        """Whether there is something to read that the socket no longer holds."""
+        return bool(self._buffer)
 
     def read_head(self) -> Head:
         """The next message's head. Raises StreamEnded when there is none."""
@@ -70,3 +76,16 @@ class HttpStream:
         if not data:
             raise StreamEnded("the other end closed the connection")
         return data
+
+
+def poll_for(*watched: tuple[socket.socket, int]) -> select.poll:
+    """Waits for events on sockets."""
+    poll = select.poll()
+    for connection, events in watched:
+        poll.register(connection, events)
+    return poll
+
+
+def readable(connection: socket.socket) -> bool:
+    """Whether there is something to read now, if only the end."""
+    return bool(poll_for((connection, select.POLLIN)).poll(0))

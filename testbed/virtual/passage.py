@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import select
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +13,7 @@ import numpy as np
 
 from testbed.agent.clock import MonotonicClock
 from testbed.virtual.air import Air, download_s, one_way_s, upload_s
-from testbed.virtual.http_stream import Head, HttpStream, StreamEnded
+from testbed.virtual.http_stream import Head, HttpStream, StreamEnded, poll_for, readable
 
 Play = Callable[[int, Sequence[tuple[float, float]]], None]
 """told what the radio draws beyond idling: a start on the host's CLOCK_MONOTONIC, then durations (s) with powers (W)"""
@@ -80,6 +79,12 @@ class Draws:
         self._rng = np.random.default_rng(seed)
         self._lock = threading.Lock()
 
+    @property
+    def air(self) -> Air:
+        """As it is now."""
+        with self._lock:
+            return self._air
+
     def set_air(self, air: Air) -> None:
         """For requests from now on."""
         with self._lock:
@@ -117,15 +122,15 @@ class Passage:
         self._play = play
         self._report = report
         self._clock = MonotonicClock()
-        self._request_or_end = _poll((client.socket, select.POLLIN), (server.socket, select.POLLIN))
-        self._reply_or_leave = _poll((client.socket, select.POLLRDHUP), (server.socket, select.POLLIN))
-        self._leave = _poll((client.socket, select.POLLRDHUP))
+        self._request_or_end = poll_for((client.socket, select.POLLIN), (server.socket, select.POLLIN))
+        self._reply_or_leave = poll_for((client.socket, select.POLLRDHUP), (server.socket, select.POLLIN))
+        self._leave = poll_for((client.socket, select.POLLRDHUP))
 
     def relay(self) -> None:
         """One request after the other. Raises StreamEnded or OSError once an end is gone: close the other then."""
         while True:
             self._request_or_end.poll()
-            if _readable(self._server.socket):
+            if readable(self._server.socket):
                 raise StreamEnded("the server closed an idle connection")
             self._pass_one()
 
@@ -167,7 +172,7 @@ class Passage:
         """When the server began to reply, and its reply. A server that closes instead is seen to, a delay later."""
         self._reply_or_leave.poll()
         replied_ns = time.monotonic_ns()
-        if not _readable(self._server.socket):
+        if not readable(self._server.socket):
             raise StreamEnded("the client left")
         try:
             reply = self._server.read_head()
@@ -208,14 +213,3 @@ class Passage:
 
 def _after(start_ns: int, seconds: float) -> int:
     return start_ns + round(min(seconds, _FOREVER_S) * 1e9)
-
-
-def _poll(*watched: tuple[socket.socket, int]) -> select.poll:
-    poll = select.poll()
-    for connection, events in watched:
-        poll.register(connection, events)
-    return poll
-
-
-def _readable(connection: socket.socket) -> bool:
-    return bool(_poll((connection, select.POLLIN)).poll(0))

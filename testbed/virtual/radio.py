@@ -1,4 +1,4 @@
-"""A virtual board's radio: a relay on loopback that lets requests reach a real server only as fast as the air would."""
+"""A virtual board's radio: a relay that lets requests reach a real server only as fast as the air or a kernel does."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from types import TracebackType
 from urllib.parse import urlsplit
 
 from testbed.virtual.air import Air
+from testbed.virtual.carriage import Carriage
 from testbed.virtual.http_stream import HttpStream, StreamEnded
 from testbed.virtual.passage import Draws, Passage, Play, PowerCurve, Trip
 
@@ -30,8 +31,17 @@ class Radio:
     A server that hangs, dies or refuses is passed on as such. In an outage nothing passes, until the client gives up.
     """
 
-    def __init__(self, server_url: str, power: PowerCurve, play: Play, air: Air, seed: int) -> None:
-        """`power` says what the radio draws, `play` is told when it draws more than idling.
+    def __init__(
+        self,
+        server_url: str,
+        power: PowerCurve,
+        play: Play,
+        air: Air,
+        seed: int,
+        carrier: type[Passage] | type[Carriage] = Passage,
+    ) -> None:
+        """`power` says what the radio draws, `play` is told when it draws more than idling. The carrier of a connection
+        holds bytes to the times of the air, or passes them on to a kernel that does.
 
         Raises ValueError for a server that is not at http://host:port.
         """
@@ -42,6 +52,7 @@ class Radio:
         self._power = power
         self._play = play
         self._draws = Draws(air, seed)
+        self._carrier = carrier
         self._lock = threading.Lock()
         self._sockets: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
@@ -102,7 +113,7 @@ class Radio:
             server.settimeout(None)
             with self._owned(server):
                 streams = HttpStream(client), HttpStream(server)
-                Passage(*streams, self._draws, self._power, self._play, self.trips.append).relay()
+                self._carrier(*streams, self._draws, self._power, self._play, self.trips.append).relay()
 
     @contextlib.contextmanager
     def _owned(self, connection: socket.socket) -> Iterator[None]:

@@ -131,9 +131,21 @@ def test_a_netem_link_without_endpoints_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_board_and_its_link_are_both_virtual_or_neither(tmp_path: Path) -> None:
-    netem = VIRTUAL.replace("kind: virtual\n  standard", "kind: netem\n  interface: eth0\n  at: router\n  standard")
+    netem = "\n".join(line for line in VIRTUAL.splitlines() if "by: auto" not in line).replace(
+        "kind: virtual\n  standard", "kind: netem\n  interface: eth0\n  at: router\n  standard"
+    )
     assert "give it a link of kind 'virtual'" in refusal(tmp_path, netem, load_bench)
     assert "needs a virtual board" in refusal(tmp_path, HOST + "\nlink: {kind: virtual}\n", load_bench)
+
+
+def test_a_virtual_link_by_netem_leads_to_endpoints_of_its_own_only(tmp_path: Path) -> None:
+    by_netem = VIRTUAL.replace("by: auto ", "by: netem ")
+    assert "let each be started" in refusal(
+        tmp_path, by_netem.replace("serve: virtual-gpu", "url: http://a:1"), load_bench
+    )
+    path = tmp_path / "bench.yaml"
+    path.write_text(by_netem)
+    assert load_bench(path).provenance == "virtual"
 
 
 def test_provenance_is_virtual_as_soon_as_a_part_is(tmp_path: Path) -> None:

@@ -21,10 +21,13 @@ _RATESPEC = struct.Struct("=BBHhHI")
 _TBF = struct.Struct("=12s12sIII")
 _NETEM = struct.Struct("=IIIIII")
 _PAIR, _THREE, _FOUR = struct.Struct("=II"), struct.Struct("=III"), struct.Struct("=IIII")
-_NO_RATE, _NO_SLOT = struct.Struct("=IiIi").pack(0, 0, 0, 0), struct.Struct("=qqiiqq").pack(0, 0, 0, 0, 0, 0)
+_NETEM_RATE = struct.Struct("=IiIi")
+_NO_SLOT = struct.Struct("=qqiiqq").pack(0, 0, 0, 0, 0, 0)
 _ETHERNET = 1
 _WHOLE = 2**32 - 1
 _TICK_NS = 64
+_IN_ORDER = _WHOLE
+"""a rate of netem's own, in bytes a second: so high that it takes no time, but netem then lets no packet overtake"""
 
 UNLIMITED_BPS = 200e9
 """stands for no limit"""
@@ -92,7 +95,7 @@ def netem_options(shape: Shape) -> bytes:
         attribute(_CORR, _THREE.pack(_share(shape.delay_correlation), 0, 0)),
         attribute(_REORDER, _PAIR.pack(_share(shape.reorder), 0)),
         attribute(_CORRUPT, _PAIR.pack(_share(shape.corrupt), 0)),
-        attribute(_RATE, _NO_RATE),
+        attribute(_RATE, _NETEM_RATE.pack(_IN_ORDER if jitter_ns else 0, 0, 0, 0)),
         attribute(_LATENCY64, struct.pack("=q", delay_ns)),
         attribute(_JITTER64, struct.pack("=q", jitter_ns)),
         attribute(_SLOT, _NO_SLOT),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Literal
@@ -52,10 +52,12 @@ class Shaper:
         owner: str,
         replace: bool = False,
         guard: Guard | None = None,
+        live: Callable[[], bool] = lambda: True,
     ) -> None:
         """`paths` holds each endpoint's addresses, as they stand in the packets of this interface.
 
-        `guard` is this process's own, where it has one.
+        `guard` is this process's own, where it has one. While `live` says no it hears nothing, and gives back what is
+        shaped.
         """
         self._name = interface
         self._side: Side = side
@@ -63,6 +65,7 @@ class Shaper:
         self._owner = f"{owner} on {socket.gethostname()}"
         self._replace = replace
         self._guard = guard
+        self._live = live
         self._indices: dict[str, tuple[int, int]] = {}
         self._rates_bps: dict[str, tuple[float, float]] = {}
         self._owned = ExitStack()
@@ -80,8 +83,13 @@ class Shaper:
             probe = f"tb{self._interface.index}p"
             lease = self._take_lease(probe)
             owned.callback(lease.close)
-            require_untouched(self._kernel, self._interface, replace=self._replace)
+            try:
+                require_untouched(self._kernel, self._interface, replace=self._replace)
+            except ShapingError:
+                lease.write({})  # or the next to come would take away what was found
+                raise
             self._watched_by = self._guard or owned.enter_context(Guard())
+            self._watched_by.heed(lambda: not self._indices or self._live())
             try:
                 self._watched_by.watch(lease)
             except GuardLost as lost:
@@ -104,11 +112,7 @@ class Shaper:
         Both directions change in one system call. Raises ShapingError where the guard has given the interface back, or
         the kernel reads back something else.
         """
-        if not self._watched_by.alive:
-            raise ShapingError(
-                f"{self._name} was given back: the guard is gone, or found this process silent for too long; "
-                "what was measured since the last change may have met no shaping at all"
-            )
+        self.require_held()
         try:
             if target not in self._indices:
                 self._make(target, up, down)
@@ -121,6 +125,22 @@ class Shaper:
             return read_back(echoes[:each], one.device, up), read_back(echoes[each:], other.device, down), time_ns
         except (KernelRefusal, Mismatch) as error:
             raise ShapingError(f"{error.strerror or error}") from None
+
+    def require_held(self) -> None:
+        """Raises ShapingError where the guard has given the interface back."""
+        if not (self._watched_by.alive and all(map(self._is_there, self._indices))):
+            raise ShapingError(
+                f"{self._name} was given back: the guard is gone, or found this process silent for too long; "
+                "what was measured since the last change may have met no shaping at all"
+            )
+
+    def _is_there(self, target: str) -> bool:
+        """A guard has not ended yet when it has given the devices back."""
+        try:
+            indices = tuple(socket.if_nametoindex(one.device) for one in self._directions[target])
+        except OSError:
+            return False
+        return indices == self._indices[target]
 
     def _wake(self, target: str, rates_bps: tuple[float, float]) -> None:
         before = self._rates_bps.get(target, rates_bps)

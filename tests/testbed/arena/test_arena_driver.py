@@ -17,6 +17,7 @@ from scheduler import policies
 from scheduler.contract import Action, Means, Network, Outcome, Policy, State, Task
 from scheduler.replay import replay
 from testbed.agent.agent import Agent
+from testbed.agent.life import SignsOfLife
 from testbed.agent.store import ModelStore
 from testbed.arena.contract import Job, Sample, Truth
 from testbed.arena.driver import Clairvoyant, drive
@@ -87,7 +88,7 @@ def agent(tmp_path: Path) -> Iterator[Agent]:
     packed = io.BytesIO()
     np.savez(packed, x=np.ones(4, np.float32))
     with open_board(config) as board:
-        agent = Agent(board, ModelStore(tmp_path / "models"))
+        agent = Agent(board, ModelStore(tmp_path / "models"), SignsOfLife())
         agent.put_model(digest, content)
         agent.actions([{"target": a.target, "precision": a.precision, "frequency_hz": a.frequency_hz} for a in ACTIONS])
         agent.workload(

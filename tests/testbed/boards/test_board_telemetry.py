@@ -13,6 +13,7 @@ from testbed.agent.agent import Agent
 from testbed.agent.boards.real import NO_RADIO_DBM
 from testbed.agent.contract import CoRun
 from testbed.agent.footing import Footing
+from testbed.agent.life import SignsOfLife
 from testbed.agent.store import ModelStore
 from tests.testbed.boards import trees
 from tests.testbed.boards.conftest import Opener, busy
@@ -158,7 +159,7 @@ def test_a_trials_footing_is_asked_observed_and_tagged(root: Path, opened: Opene
 
 def test_the_agent_tells_of_the_board_in_plain_values(root: Path, opened: Opener, tmp_path: Path) -> None:
     trees.orin_jp6(root)
-    agent = Agent(opened("jetson"), ModelStore(tmp_path / "models"))
+    agent = Agent(opened("jetson"), ModelStore(tmp_path / "models"), SignsOfLife())
     agent.tune("gpu", "612e6")
     assert agent.standing()["asked"] == {"gpu": 612e6}
     assert agent.sweep()["readings"]["others_cpu"] == 0.0

@@ -11,6 +11,7 @@ import pytest
 
 from testbed.agent.agent import Agent
 from testbed.agent.boards.linux import open_board
+from testbed.agent.life import SignsOfLife
 from testbed.agent.store import ModelStore
 from testbed.config.bench import NetemLinkSettings
 from testbed.moment import Moment
@@ -30,6 +31,8 @@ class Unshaped:
 
     def apply(self, condition: Condition, target: str) -> Applied:
         return Applied(condition, condition, 7)
+
+    def require_held(self) -> None: ...
 
     def restore(self) -> None: ...
 
@@ -57,7 +60,7 @@ def surroundings(tmp_path: Path) -> Iterator[Surroundings]:
     (tmp_path / "proc/stat").write_text("cpu  1 0 1 1 1 0 0 0\n")
     settings = NetemLinkSettings(kind="netem", interface="eth0", at="endpoint", probe=True)
     with InferenceServer({}) as server, open_board({"threads": 1, "root": tmp_path, "leases": tmp_path}) as board:
-        agent = Agent(board, ModelStore(tmp_path / "models"))
+        agent = Agent(board, ModelStore(tmp_path / "models"), SignsOfLife())
         agent.endpoint("cloud", server.url, 30.0, terms={})
         yield Surroundings(Here(agent), Unshaped(), settings, {"cloud": server.url})  # type: ignore[arg-type]
 

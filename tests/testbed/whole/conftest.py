@@ -21,7 +21,7 @@ BENCH = """
 name: bench
 board: {kind: virtual, profile: jetson-agx-orin, supply_voltage_v: 15 V}
 monitor: {kind: ina-bridge, port: emulated, sensor: ina226, shunt_ohm: 15 mOhm, supply_voltage_v: 15 V}
-link: {kind: virtual}
+link: {kind: virtual, by: model}
 endpoints: {cloud: {serve: virtual-gpu, timeout_s: 1 s}}
 """
 SUITE = """

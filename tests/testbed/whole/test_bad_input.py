@@ -57,7 +57,7 @@ def complaint(line: CommandLine, *arguments: str) -> str:
             SUITE,
             "outside the board's input range",
         ),
-        (BENCH.replace("link: {kind: virtual}\n", ""), SUITE, "environment 'S4' asks for a signal"),
+        (BENCH.replace("link: {kind: virtual, by: model}\n", ""), SUITE, "environment 'S4' asks for a signal"),
         (BENCH, SUITE + "window_s: 1 ms\n", "window_s of 1 ms is too short"),
         (BENCH, SUITE.replace("trials: 8}", "trials: 8, options: {reward: nope}}"), "reward 'nope' does not exist"),
         (BENCH, SUITE.replace("qos_s: 50 ms", "qos_s: .inf"), "finite number"),

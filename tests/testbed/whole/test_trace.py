@@ -16,7 +16,7 @@ TRACED = (
 
 
 def test_each_trial_is_made_under_its_place_in_the_trace_and_the_path_is_looked_at(command_line: CommandLine) -> None:
-    command_line.write("bench.yaml", BENCH.replace("{kind: virtual}", "{kind: virtual, probe: true}"))
+    command_line.write("bench.yaml", BENCH.replace("by: model", "by: model, probe: true"))
     command_line.write("suite.yaml", TRACED)
     command_line.write("bus.csv", TRACE)
     done = command_line.run("run", "suite.yaml", "--bench", "bench.yaml")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import socket
@@ -48,10 +49,12 @@ def program(main: Callable[..., None], *arguments: object) -> Iterator[Program]:
     """A process that runs `main`; killed at the end, if it is still there."""
     ours, theirs = _forks.Pipe()
     process = _forks.Process(target=_attached, args=(theirs, main, arguments))
+    gc.freeze()  # a collection there would copy every page of this process
     with warnings.catch_warnings():
         # Python 3.12 warns of threads; ours, on the far side of the wire, waits for work.
         warnings.simplefilter("ignore", DeprecationWarning)
         process.start()
+    gc.unfreeze()
     theirs.close()
     with ours, socket.socket(fileno=os.dup(ours.fileno())) as terminal, terminal.makefile() as stdout:
         try:

@@ -1,4 +1,4 @@
-"""A bench with a netem link on a real kernel: opened, looked over, and shaped by the agent on the board itself."""
+"""A bench with a netem link on a real kernel, looked over: the agent shapes the board's own interface."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import http.server
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from math import inf
 from pathlib import Path
@@ -17,7 +16,6 @@ from testbed.config import Bench, load_bench
 from testbed.doctor import examine
 from testbed.lifeline import Lifeline
 from testbed.network.conditions import Condition
-from testbed.network.netem import RADIO_LABEL
 from testbed.opening import open_bench
 from testbed.remote import BoardLost
 from tests.testbed.network.kernel.wires import FAR_ADDRESSES, NEAR, PORT, Wire, kernel_state, one_way_s
@@ -45,35 +43,16 @@ def server(a_wire: Wire) -> Iterator[None]:
     served.server_close()
 
 
-def bench(tmp_path: Path, interface: str = NEAR) -> Bench:
+def bench(tmp_path: Path) -> Bench:
     path = tmp_path / "bench.yaml"
     path.write_text(f"""
 name: wired
 board: {{kind: linux, supply_voltage_v: 12 V}}
-link: {{kind: netem, interface: {interface}, at: board}}
+link: {{kind: netem, interface: {NEAR}, at: board}}
 endpoints:
   cloud: {{url: "http://{FAR_ADDRESSES[4]}:{PORT}"}}
 """)
     return load_bench(path)
-
-
-def test_the_agent_shapes_the_boards_own_interface_and_gives_it_back(a_wire: Wire, tmp_path: Path) -> None:
-    before = kernel_state()
-    near, far = a_wire.sockets()
-    with near, far, open_bench(bench(tmp_path), seed=0) as opened:
-        assert opened.link is not None
-        asked_ns = time.monotonic_ns()
-        applied = opened.link.apply(Condition(None, inf, inf, 0.01, 0.0, 0.0), "cloud")
-        # The board's clock is mapped to a few milliseconds at worst.
-        assert asked_ns - 20e6 < applied.time_ns < time.monotonic_ns() + 20e6
-        assert applied.observed.delay_s == pytest.approx(0.01)
-        for ends in ((near, far), (far, near)):
-            assert one_way_s(*ends, 20)[5] == pytest.approx(0.01, abs=1.5e-3)
-        assert opened.link.labels == (RADIO_LABEL,)
-        opened.link.restore()
-        assert kernel_state() == before
-        opened.link.apply(Condition(None, 1e6, 1e6, 0.01, 0.0, 0.0), "cloud")
-    assert kernel_state() == before
 
 
 def test_an_agent_that_comes_after_one_that_was_killed_has_charge_of_the_interface(
@@ -102,10 +81,3 @@ def test_the_doctor_tries_the_link_and_leaves_no_trace(a_wire: Wire, tmp_path: P
     assert findings["link"].verdict == "ok"
     assert findings["endpoint cloud"].verdict == "ok"
     assert kernel_state() == before
-
-
-@pytest.mark.usefixtures("server")
-def test_the_doctor_says_why_there_can_be_no_link(a_wire: Wire, tmp_path: Path) -> None:
-    findings = {finding.what: finding for finding in examine(bench(tmp_path, interface="eth7"))}
-    assert findings["bench"].verdict == "wrong"
-    assert "on the board: there is no network interface 'eth7'" in findings["bench"].detail

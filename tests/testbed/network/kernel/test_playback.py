@@ -21,7 +21,7 @@ def show_s(changes: list[Change], arrived_ns: NDArray[np.int64]) -> NDArray[np.f
 
 
 @pytest.mark.parametrize(
-    ("hz", "length_s", "high_share", "low_slack_bps"), [(5, 4.0, 0.05, 0.5e6), (20, 2.5, 0.10, 1.5e6)]
+    ("hz", "length_s", "high_share", "low_slack_bps"), [(5, 2.2, 0.05, 0.5e6), (20, 1.5, 0.10, 1.5e6)]
 )
 def test_the_packets_follow_a_square_wave(
     a_wire: Wire, hz: float, length_s: float, high_share: float, low_slack_bps: float

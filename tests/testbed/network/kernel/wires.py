@@ -161,6 +161,15 @@ def _collect(receiver: socket.socket, arrived: list[bool], patience_s: float) ->
         arrived[_STAMP.unpack(receiver.recv(100))[0]] = True
 
 
+def until(true: Callable[[], bool]) -> float:
+    """Seconds until it is."""
+    start_s = time.monotonic()
+    while not true():
+        assert time.monotonic() < start_s + 20
+        os.sched_yield()  # there is one CPU
+    return time.monotonic() - start_s
+
+
 def kernel_state() -> str:
     """Every device, queue and filter of this namespace, but for counters."""
     shows = ["qdisc show", *(f"filter show dev {NEAR} {side}" for side in ("ingress", "egress"))]
