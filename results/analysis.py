@@ -2,7 +2,7 @@
 
 Warm-up, profile and reference trials count nowhere here. Refused and lost trials are counted and otherwise left out;
 failed ones miss their QoS and lower no mean energy, since a vain attempt is not an inference. Energies weigh each
-trial alike.
+trial alike. Intervals are by the bootstrap over blocks; what was measured in the same blocks is compared block by block.
 """
 
 from __future__ import annotations
@@ -10,41 +10,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
-from statistics import fmean, median
-from typing import Literal
+from statistics import fmean
 
+from results.cells import LEFT_OUT, Cell, Key, Phase, cells_of
 from results.names import BASELINE, environment_order, learns, policy_order
 from results.quality import TruthCheck, truth_check
 from results.records import TrialRecord
 from results.run import Run
-from results.statistics import Estimate, Resampled, geometric_mean, resample_mean
-
-Phase = Literal["all", "last half"]
-"""of a learning policy's trials in a workload and environment; the others have "all" only"""
+from results.statistics import Estimate, Resampled, geometric_mean
 
 NEAR_OPT = 0.05
 """an action whose true mean energy is within this fraction of Opt's is as good as Opt's"""
-
-
-LEFT_OUT = ("refused", "lost")
-"""outcomes that say nothing of a decision"""
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """The trials of one policy in one workload and environment."""
-
-    workload: str
-    environment: str
-    policy: str
-    phase: Phase
-    trials: tuple[TrialRecord, ...]
-
-    @property
-    def energies_j(self) -> list[float]:
-        """Measured energy per inference of each trial that answered and has one."""
-        return [trial.energy.energy_j for trial in self.trials if trial.outcome == "ok" and trial.energy]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +61,14 @@ class Row:
     """per inference; None where energy was not measured"""
     efficiency: Estimate | None
     """mean energy of Edge (CPU FP32) in the same workload and environment over this policy's"""
+    median_energy_j: Estimate | None
+    """where the tail of the energies is so heavy that their mean says little; else None"""
     idle_subtracted_j: float | None
     frame_energy_j: float | None
-    median_latency_s: float | None
+    latency_s: Estimate | None
+    """median over the inferences"""
+    qos_missed: Estimate | None
+    """of inferences: `quality.qos_violations` with its interval"""
     gap_to_opt: float | None
     """true mean energy of what was chosen over that of what Opt would have, less 1"""
     regret_j: float | None
@@ -107,6 +88,8 @@ class Overall:
     policy: str
     phase: Phase
     quality: Quality
+    qos_missed: Estimate | None
+    """of inferences: `quality.qos_violations` with its interval"""
     over: Mapping[str, Estimate]
     """other policy -> its energy over this policy's: the geometric mean of the places where both were measured"""
     places: Mapping[str, int]
@@ -123,6 +106,8 @@ class Analysis:
 
     rows: tuple[Row, ...]
     overall: tuple[Overall, ...]
+    in_one_block: int
+    """rows whose trials are all of one block: their intervals know nothing of what differs between blocks"""
 
     @property
     def learners(self) -> list[str]:
@@ -150,41 +135,21 @@ class Analysis:
 
 def analyse(run: Run) -> Analysis:
     """The figures of the durable trials of a run, finished or not."""
-    trials = [trial for trial in run.trials if trial.kind == "trial" and trial.policy is not None]
-    cells = _cells(trials)
-    means = {
-        (cell.workload, cell.environment, cell.policy, cell.phase): resample_mean(
-            cell.energies_j, run.header.seed, f"{cell.workload}/{cell.environment}/{cell.policy}/{cell.phase}"
-        )
-        for cell in cells
-        if cell.energies_j
-    }
-    rows = tuple(_row(cell, means) for cell in cells)
+    cells = cells_of(run)
+    seed = run.header.seed
+    means = {cell.key: mean for cell in cells if (mean := cell.energy_j(seed))}
+    rows = tuple(_row(cell, means, seed) for cell in cells)
     kinds = dict.fromkeys((cell.policy, cell.phase) for cell in cells)
     ordered = sorted(kinds, key=lambda kind: (policy_order(kind[0]), kind[1]))
-    return Analysis(rows, tuple(_overall(policy, phase, cells, means) for policy, phase in ordered))
+    overall = tuple(_overall(policy, phase, cells, means, seed) for policy, phase in ordered)
+    return Analysis(rows, overall, sum(len({trial.block for trial in cell.trials}) == 1 for cell in cells))
 
 
-Means = Mapping[tuple[str, str, str, Phase], Resampled]
+Means = Mapping[Key, Resampled]
 
 
-def _cells(trials: Sequence[TrialRecord]) -> list[Cell]:
-    workloads = list(dict.fromkeys(trial.workload for trial in trials))
-    environments = sorted({trial.environment for trial in trials}, key=environment_order)
-    policies = sorted({trial.policy for trial in trials if trial.policy}, key=policy_order)
-    cells = []
-    for workload, environment, policy in product(workloads, environments, policies):
-        place = (workload, environment, policy)
-        own = tuple(trial for trial in trials if (trial.workload, trial.environment, trial.policy) == place)
-        if own:
-            cells.append(Cell(*place, "all", own))
-        if len(own) > 1 and learns(policy):
-            cells.append(Cell(*place, "last half", own[len(own) // 2 :]))
-    return cells
-
-
-def _row(cell: Cell, means: Means) -> Row:
-    mean = means.get((cell.workload, cell.environment, cell.policy, cell.phase))
+def _row(cell: Cell, means: Means, seed: int) -> Row:
+    mean = means.get(cell.key)
     baseline = means.get((cell.workload, cell.environment, BASELINE, "all"))
     answered = [trial for trial in cell.trials if trial.outcome == "ok"]
     energies = [trial.energy for trial in answered if trial.energy]
@@ -194,11 +159,13 @@ def _row(cell: Cell, means: Means) -> Row:
         policy=cell.policy,
         phase=cell.phase,
         quality=_quality(cell.trials),
-        energy_j=mean.estimate() if mean else None,
+        energy_j=_estimate(mean),
         efficiency=ratio.estimate() if mean and baseline and (ratio := baseline.over(mean)) else None,
+        median_energy_j=_estimate(cell.median_energy_j(seed)),
         idle_subtracted_j=_mean(energy.idle_subtracted_j for energy in energies),
         frame_energy_j=_mean(energy.frame_energy_j for energy in energies),
-        median_latency_s=median(spans) if (spans := [s for trial in answered for s in trial.latencies_s]) else None,
+        latency_s=_estimate(cell.latency_s(seed)),
+        qos_missed=_estimate(cell.qos_violations(seed)),
         gap_to_opt=gap_to_opt(cell.trials),
         regret_j=regret_j(cell.trials),
         estimate_error=_mean(
@@ -217,7 +184,11 @@ def _radio_penalty_j(trials: Sequence[TrialRecord]) -> float | None:
     return sum(value or 0.0 for value in known) / len(known) if any(value is not None for value in known) else None
 
 
-def _overall(policy: str, phase: Phase, cells: Sequence[Cell], means: Means) -> Overall:
+def _estimate(resampled: Resampled | None) -> Estimate | None:
+    return resampled.estimate() if resampled else None
+
+
+def _overall(policy: str, phase: Phase, cells: Sequence[Cell], means: Means, seed: int) -> Overall:
     own = [cell for cell in cells if (cell.policy, cell.phase) == (policy, phase)]
     ratios: dict[str, list[Resampled]] = {}
     for workload, environment, other, other_phase in means:
@@ -227,10 +198,12 @@ def _overall(policy: str, phase: Phase, cells: Sequence[Cell], means: Means) -> 
         if ratio := means[workload, environment, other, other_phase].over(mean):
             ratios.setdefault(other, []).append(ratio)
     gaps = [gap for cell in own if (gap := gap_to_opt(cell.trials)) is not None]
+    trials = [trial for cell in own for trial in cell.trials]
     return Overall(
         policy=policy,
         phase=phase,
-        quality=_quality([trial for cell in own for trial in cell.trials]),
+        quality=_quality(trials),
+        qos_missed=_estimate(Cell("", "", policy, phase, tuple(trials)).qos_violations(seed)),
         over={other: geometric_mean(ratios[other]).estimate() for other in sorted(ratios, key=policy_order)},
         places={other: len(parts) for other, parts in ratios.items()},
         gap_to_opt=_geometric_gap(gaps),

@@ -15,6 +15,7 @@ def summary(run: Run, analysis: Analysis | None = None) -> list[Facts]:
     """One row for each workload, environment, policy and phase; plain JSON values, None where nothing is known.
 
     Energies are per inference in joules, fractions 0..1; `_low` and `_high` bound a 95 % confidence interval.
+    `median_energy_j` is there only where the tail of the energies is so heavy that their mean says little.
     """
     return [_plain(row) for row in (analysis or analyse(run)).rows]
 
@@ -36,8 +37,9 @@ def _plain(row: Row) -> Facts:
         **_interval("efficiency{}", row.efficiency),
         "idle_subtracted_j": row.idle_subtracted_j,
         "frame_energy_j": row.frame_energy_j,
-        "median_latency_s": row.median_latency_s,
-        "qos_violations": quality.qos_violations,
+        **_interval("median_energy{}_j", row.median_energy_j),
+        **_interval("median_latency{}_s", row.latency_s),
+        **_interval("qos_violations{}", row.qos_missed),
         "qos_violations_feasible": quality.qos_violations_feasible,
         "accuracy_misses": quality.accuracy_misses,
         "gap_to_opt": row.gap_to_opt,
