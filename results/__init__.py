@@ -18,7 +18,7 @@ from results.records import (
     RunHeader,
     TrialRecord,
 )
-from results.report import write_report
+from results.report import write_comparison, write_report
 from results.run import Run
 from results.store import RunStore
 from results.tables import summary
@@ -50,6 +50,7 @@ __all__ = [
     "TraceWriter",
     "TrialRecord",
     "summary",
+    "write_comparison",
     "write_csv",
     "write_parquet",
     "write_perfetto",

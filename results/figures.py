@@ -15,6 +15,8 @@ from results.names import decision_order, environment_colour, policy_name, row_c
 from results.records import TrialRecord
 
 INK, FAINT, ACCENT, WARM = "#222222", "#d9d9d9", "#0072b2", "#d55e00"
+MOST_POINTS = 400
+"""of a learning curve; its moving mean hides nothing between them"""
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
@@ -40,13 +42,13 @@ LOOK = {
 }
 
 
-def _figure(height: int, x: dict[str, Any], y: dict[str, Any], **layout: Any) -> go.Figure:
+def figure_of(height: int, x: dict[str, Any], y: dict[str, Any], **layout: Any) -> go.Figure:
     return go.Figure(layout={"template": {"layout": LOOK}, "height": height, "xaxis": x, "yaxis": y, **layout})
 
 
 def efficiency(rows: Sequence[Row], environments: Sequence[str]) -> go.Figure:
     """Grouped bars of one workload: energy efficiency by environment and policy; the baseline is the line at 1."""
-    figure = _figure(
+    figure = figure_of(
         300,
         {"type": "category", "categoryorder": "array", "categoryarray": list(environments), "ticks": ""},
         {"title": {"text": "times Edge (CPU FP32)"}, "rangemode": "tozero"},
@@ -80,7 +82,7 @@ def efficiency(rows: Sequence[Row], environments: Sequence[str]) -> go.Figure:
 def decisions(rows: Sequence[Row]) -> go.Figure:
     """Stacked bars of one workload: the share of each target, a bar for each environment and policy."""
     bars = list(reversed(rows))
-    figure = _figure(
+    figure = figure_of(
         60 + 24 * len(bars),
         {"range": [0, 100], "dtick": 25, "ticksuffix": " %", "title": {"text": "of decisions"}},
         {"type": "multicategory", "showgrid": False, "ticks": "", "showdividers": False},
@@ -106,15 +108,16 @@ def decisions(rows: Sequence[Row]) -> go.Figure:
 def learning(curves: Sequence[Curve]) -> go.Figure:
     """Lines of one workload and learner: energy over Opt's (or the baseline's) by decision, one line an environment."""
     unit = policy_name(curves[0].over)
-    figure = _figure(
+    figure = figure_of(
         300,
         {"title": {"text": "decision"}, "rangemode": "tozero"},
         {"title": {"text": f"energy chosen / {unit}'s"}, "type": "log", "dtick": "D2", "tickformat": "~g"},
     )
     for curve in curves:
+        step = -(-len(curve.energy) // MOST_POINTS)
         figure.add_scatter(
-            x=list(range(1, len(curve.energy) + 1)),
-            y=list(curve.energy),
+            x=list(range(1, len(curve.energy) + 1, step)),
+            y=[round(energy, 4) for energy in curve.energy[::step]],
             mode="lines",
             name=curve.environment,
             line={"color": environment_colour(curve.environment), "width": 2},
@@ -126,7 +129,7 @@ def learning(curves: Sequence[Curve]) -> go.Figure:
 
 def power_trace(trial: TrialRecord, samples: pa.Table) -> go.Figure:
     """Power against time about one trial's window: the window shaded between its two marks, the baseline dashed."""
-    figure = _figure(
+    figure = figure_of(
         340,
         {"title": {"text": "time from the first mark, ms"}, "fixedrange": False},
         {"title": {"text": "power, W"}, "rangemode": "tozero"},
@@ -139,8 +142,8 @@ def power_trace(trial: TrialRecord, samples: pa.Table) -> go.Figure:
     for number in np.unique(channel):
         shown = near & (channel == number)
         figure.add_scatter(
-            x=np.round(time_ms[shown], 4),
-            y=np.round(samples["power_w"].to_numpy()[shown], 4),
+            x=np.round(time_ms[shown], 4).tolist(),
+            y=np.round(samples["power_w"].to_numpy()[shown], 4).tolist(),
             mode="lines",
             line={"shape": "vh", "width": 1, "color": ACCENT if number == channel[0] else INK},
             name=f"channel {number}",
@@ -170,12 +173,18 @@ def truth_errors(trials: Sequence[TrialRecord]) -> go.Figure:
         for trial in trials
         if trial.energy and trial.truth_energy_j and trial.outcome == "ok" and trial.energy.standard_uncertainty_j > 0
     ]
-    figure = _figure(
+    figure = figure_of(
         260,
         {"title": {"text": "(measured \u2212 true energy) / standard uncertainty"}},
         {"title": {"text": "trials"}},
         bargap=0.05,
     )
-    figure.add_histogram(x=scores, marker={"color": ACCENT}, hovertemplate="%{x}: %{y} trials<extra></extra>")
+    counts, edges = np.histogram(scores, bins=min(60, max(5, round(len(scores) ** 0.5))))
+    figure.add_bar(
+        x=((edges[1:] + edges[:-1]) / 2).round(3).tolist(),
+        y=counts.tolist(),
+        marker={"color": ACCENT},
+        hovertemplate="%{x}: %{y} trials<extra></extra>",
+    )
     figure.add_vrect(x0=-2, x1=2, fillcolor=ACCENT, opacity=0.1, line_width=0, layer="below")
     return figure

@@ -68,6 +68,45 @@ def joules_interval(estimate: Estimate | None) -> str:
     return f"{_digits(estimate.low / factor)}{DASH}{_digits(estimate.high / factor)}{SPACE}{prefix}J"
 
 
+def seconds_interval(estimate: Estimate | None) -> str:
+    """The 95 % interval of a time; empty where there is none, or no width."""
+    if estimate is None or estimate.low is None or estimate.high is None or estimate.low == estimate.high:
+        return ""
+    factor, prefix = _prefix(estimate.high)
+    return f"{_digits(estimate.low / factor)}{DASH}{_digits(estimate.high / factor)}{SPACE}{prefix}s"
+
+
+def percent_interval(estimate: Estimate | None) -> str:
+    """The 95 % interval of a fraction 0..1; empty where there is none, or no width."""
+    if estimate is None or estimate.low is None or estimate.high is None or estimate.low == estimate.high:
+        return ""
+    return f"{100 * max(0.0, estimate.low):.1f}{DASH}{100 * min(1.0, estimate.high):.1f}{SPACE}%"
+
+
+def change(estimate: Estimate | None) -> str:
+    """A ratio as what it adds or takes, "+3.1 %"."""
+    return DASH if estimate is None else signed_percent(estimate.value - 1)
+
+
+def change_interval(estimate: Estimate | None) -> str:
+    """The 95 % interval of a ratio, as what it adds or takes; empty where there is none."""
+    if estimate is None or estimate.low is None or estimate.high is None:
+        return ""
+    return f"{signed_percent(estimate.low - 1)} to {signed_percent(estimate.high - 1)}"
+
+
+def points(estimate: Estimate | None) -> str:
+    """A difference of fractions in percentage points."""
+    return DASH if estimate is None else signed_percent(estimate.value).replace("%", "points")
+
+
+def points_interval(estimate: Estimate | None) -> str:
+    """The 95 % interval of a difference of fractions; empty where there is none, or no width."""
+    if estimate is None or estimate.low is None or estimate.high is None or estimate.low == estimate.high:
+        return ""
+    return f"{points(Estimate(estimate.low, None, None))} to {points(Estimate(estimate.high, None, None))}"
+
+
 def estimate_percent(estimate: Estimate | None) -> str:
     """A share or a relative difference, two significant digits of a percent at least."""
     if estimate is None:

@@ -8,6 +8,7 @@ from statistics import fmean
 
 from results.analysis import Analysis, Row
 from results.names import BASELINE
+from results.records import TrialRecord
 from results.run import Run
 
 SPAN = 10
@@ -30,16 +31,16 @@ class Curve:
 def learning_curves(run: Run, analysis: Analysis) -> list[Curve]:
     """In the order of the rows; none where there is neither truth nor a measured Edge (CPU FP32) to compare with."""
     rows = [row for row in analysis.rows if row.policy in analysis.learners and row.phase == "all"]
-    return [curve for row in rows if (curve := _curve(row, run, analysis))]
+    trials: dict[tuple[str, str, str], list[TrialRecord]] = {}
+    for trial in run.trials:
+        if trial.kind == "trial" and trial.policy is not None:
+            trials.setdefault((trial.workload, trial.environment, trial.policy), []).append(trial)
+    found = (_curve(row, trials[row.workload, row.environment, row.policy], analysis) for row in rows)
+    return [curve for curve in found if curve]
 
 
-def _curve(row: Row, run: Run, analysis: Analysis) -> Curve | None:
+def _curve(row: Row, trials: Sequence[TrialRecord], analysis: Analysis) -> Curve | None:
     place = (row.workload, row.environment)
-    trials = [
-        trial
-        for trial in run.trials
-        if trial.kind == "trial" and (trial.workload, trial.environment, trial.policy) == (*place, row.policy)
-    ]
     if by_truth := [trial.opt.chosen_energy_j / trial.opt.energy_j for trial in trials if trial.opt]:
         return Curve(*place, row.policy, "opt", moving_mean(by_truth))
     baseline = next(

@@ -22,7 +22,7 @@ RESAMPLES = 2000
 CONFIDENCE = 0.95
 MOST_ALONE = 100
 """of values of one block only, which are then resampled in so many runs of neighbours at most"""
-_STEPS = 2048
+_STEPS = 256
 """quantiles of the values among which a resample's median is sought; of fewer values it is exact"""
 
 
@@ -146,13 +146,14 @@ def geometric_mean(parts: Sequence[Resampled]) -> Resampled:
     value = float(np.exp(np.mean(np.log([part.value for part in parts]))))
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = np.log([part.draws for part in parts])
-    groups: dict[str, list[int]] = {}
-    for number, part in enumerate(parts):
-        groups.setdefault(part.picks or f"#{number}", []).append(number)
-    variances = [float(np.var(logs[own].sum(axis=0))) for own in groups.values()]
-    freedom = _welch(variances, [min(parts[number].freedom for number in own) for own in groups.values()])
-    picks = next(iter(groups)) if len(groups) == 1 else "+".join(sorted(groups))
-    return Resampled(value, np.exp(logs.mean(axis=0)), freedom, picks)
+    return Resampled(value, np.exp(logs.mean(axis=0)), *_pooled(parts, logs))
+
+
+def mean(parts: Sequence[Resampled]) -> Resampled:
+    """Of at least one difference; likewise."""
+    draws = np.array([part.draws for part in parts])
+    value = float(np.mean([part.value for part in parts]))
+    return Resampled(value, draws.mean(axis=0), *_pooled(parts, draws), ratio_scale=False)
 
 
 def is_heavy_tailed(values: Sequence[float]) -> bool:
@@ -167,6 +168,16 @@ def _joined(one: Resampled, other: Resampled) -> tuple[float, str]:
         return min(one.freedom, other.freedom), one.picks
     variances = [float(np.var(each.draws)) / (each.value**2 or 1.0) for each in (one, other)]
     return _welch(variances, [one.freedom, other.freedom]), f"{one.picks}|{other.picks}"
+
+
+def _pooled(parts: Sequence[Resampled], draws: NDArray[np.float64]) -> tuple[float, str]:
+    """Degrees of freedom and picks of the mean of draws, (parts, RESAMPLES)."""
+    groups: dict[str, list[int]] = {}
+    for number, part in enumerate(parts):
+        groups.setdefault(part.picks or f"#{number}", []).append(number)
+    variances = [float(np.var(draws[own].sum(axis=0))) for own in groups.values()]
+    freedom = _welch(variances, [min(parts[number].freedom for number in own) for own in groups.values()])
+    return freedom, "+".join(sorted(groups))
 
 
 def _welch(variances: Sequence[float], freedoms: Sequence[float]) -> float:

@@ -111,7 +111,7 @@ def _learning_panels(analysis: ArenaAnalysis, found: Sequence[ArenaCurve]) -> li
     panels = []
     for number, board in enumerate(analysis.boards):
         own = [curve for curve in found if (curve.board, curve.place) == (board, None) and _curved(curve.policy)]
-        panels.append(Panel(board, drawn(figures.learning(own), f"learning-{number}")))
+        panels.append(Panel(board, drawn(figures.learning(own), f"learning-{number}", f"Energy over Opt's on {board}, trial by trial")))
     return panels
 
 
@@ -121,7 +121,8 @@ def _adapting_panels(records: ArenaRecords, analysis: ArenaAnalysis, found: Sequ
     for board, drift in dict.fromkeys((shift.board, shift.drift) for shift in analysis.shifts):
         own = [curve for curve in found if (curve.board, curve.place) == (board, drift) and _curved(curve.policy)]
         at = int(cells.shift[cells.environment == drift][0])
-        panels.append(Panel(f"{drift} on {board}", drawn(figures.adapting(own, at), f"adapting-{len(panels)}")))
+        says = f"Share of decisions within 5 % of Opt on {board}, trial by trial, about {drift}"
+        panels.append(Panel(f"{drift} on {board}", drawn(figures.adapting(own, at), f"adapting-{len(panels)}", says)))
     return panels
 
 
