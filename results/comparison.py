@@ -24,7 +24,7 @@ Pair = tuple[Run, Run]
 
 Metric = Literal["energy_j", "latency_s", "qos_violations"]
 
-_OF_CELL: Mapping[Metric, Callable[[Cell, int], Resampled | None]] = {
+OF_CELL: Mapping[Metric, Callable[[Cell, int], Resampled | None]] = {
     "energy_j": lambda cell, seed: cell.energy_j(seed),
     "latency_s": lambda cell, seed: cell.latency_s(seed),
     "qos_violations": lambda cell, seed: cell.qos_violations(seed),
@@ -96,7 +96,7 @@ def compare(pairs: Sequence[Pair]) -> Comparison:
     shared = [key for key in sides[0] if all(key in side for side in sides)]
     alone = [key for side in sides for key in side if key not in shared and key[3] == "all"]
     parts: dict[Metric, dict[Key, Resampled]] = {}
-    for metric, of in _OF_CELL.items():
+    for metric, of in OF_CELL.items():
         parts[metric] = {}
         for key in shared:
             found = [

@@ -7,6 +7,7 @@ is a table of what it shows, and buttons that save it as SVG or PNG and its data
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,7 @@ def drawn(figure: go.Figure, name: str, says: str) -> Markup:
     return Markup(html)
 
 
+@cache
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("results", "templates"),

@@ -3,7 +3,8 @@
 What is resampled are blocks: trials of one block share its condition, its place in time and the board's temperature, so
 they say less than as many independent ones. Of few blocks the percentiles lie too close together; they are drawn apart
 about the estimate by Student's t over the normal quantile and by sqrt(B / (B - 1)), as Hesterberg does ("What Teachers
-Should Know About the Bootstrap", The American Statistician 69, 2015, "expanded percentile").
+Should Know About the Bootstrap", The American Statistician 69, 2015, "expanded percentile"). Two blocks alone say nothing
+of how far a third would lie: they have no interval, and count where they are pooled with others.
 """
 
 from __future__ import annotations
@@ -20,15 +21,19 @@ from scipy.special import stdtrit
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
+FEWEST_BLOCKS = 3
+"""with an interval of their own"""
 MOST_ALONE = 100
 """of values of one block only, which are then resampled in so many runs of neighbours at most"""
+_ROUNDING = 1e-24
+"""a relative variance below this is none"""
 _STEPS = 256
 """quantiles of the values among which a resample's median is sought; of fewer values it is exact"""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure with its 95 % confidence interval; the interval is None where fewer than two trials speak."""
+    """A figure with its 95 % confidence interval; the interval is None where too few blocks or trials speak."""
 
     value: float
     low: float | None
@@ -62,7 +67,7 @@ class Resampled:
 
     def estimate(self, confidence: float = CONFIDENCE) -> Estimate:
         """With its interval."""
-        if not np.isfinite(self.draws).all():
+        if self.freedom < FEWEST_BLOCKS - 1 or not np.isfinite(self.draws).all():
             return Estimate(self.value, None, None)
         tail = 50 * (1 - confidence)
         low, high = np.percentile(self.draws, [tail, 100 - tail])
@@ -183,8 +188,10 @@ def _pooled(parts: Sequence[Resampled], draws: NDArray[np.float64]) -> tuple[flo
 def _welch(variances: Sequence[float], freedoms: Sequence[float]) -> float:
     """Welch and Satterthwaite: the degrees of freedom of a sum of independent parts."""
     whole = sum(variances)
-    if not isfinite(whole) or whole == 0:
+    if not isfinite(whole):
         return min(freedoms)
+    if whole < _ROUNDING:
+        return sum(freedoms)
     rest = sum(variance**2 / freedom for variance, freedom in zip(variances, freedoms, strict=True))
     return whole**2 / rest if rest else inf
 

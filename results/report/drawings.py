@@ -31,7 +31,7 @@ def by_place(
     figure = figure_of(
         300,
         {"type": "category", "categoryorder": "array", "categoryarray": list(environments), "ticks": ""},
-        {"title": {"text": title}, "type": "log", "tickformat": "~s", "dtick": "D2"},
+        {"title": {"text": title}, "type": "log", "tickformat": "~s"},
         scattermode="group",
         scattergap=0.3,
     )
@@ -56,7 +56,7 @@ def by_place(
                 hovertemplate="%{x}, %{fullData.name}: %{y:.3~s}<extra></extra>",
             )
     if limit is not None:
-        figure.add_hline(y=limit, line={"color": WARM, "width": 1.5, "dash": "dash"}, annotation_text="QoS")
+        figure.add_hline(y=limit, line={"color": WARM, "width": 1.5, "dash": "dash"})
     return figure
 
 

@@ -6,7 +6,7 @@ import json
 import logging
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, Literal
@@ -17,14 +17,16 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from power import PowerError
-from results import Run, StoreError, summary, write_report
+from results import Run, StoreError, summary, write_comparison, write_report
 from results.dataset import require_free
+from results.gates import judge_levels
 from scheduler.policies import PolicyError
 from testbed import experiment
 from testbed.arena.config import Experiment
 from testbed.cli.agent import agent
 from testbed.cli.arena import arena
 from testbed.cli.board import board
+from testbed.cli.compare import FailIf, Policies, compare_, leave_by, plain_judgement, require_policies, show_judgements
 from testbed.cli.dataset import Creators, License, Name, ToCsv, ToFolder, dataset, export, write_dataset
 from testbed.cli.models import models
 from testbed.cli.monitor import monitor
@@ -116,7 +118,7 @@ def _run(carry_out: Callable[[RunDisplay], Path]) -> Path:
         try:
             finished = Run.read(carry_out(display))
             display.close()
-            _show(finished)
+            _show(finished, summary(finished))
             _write_report(finished)
             return finished.path
         except (KeyboardInterrupt, BrokenPipeError, *_EXPECTED) as error:
@@ -144,33 +146,52 @@ def _start_or_resume(
 
 
 @app.command()
-def report(run: RunFolder) -> None:
-    """Write the run's report.html anew, of a finished run or of what there is."""
-    _write_report(Run.read(run))
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders; the others are held against the first.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The file. Default: report.html in the run folder; of several, comparison.html.")
+    ] = None,
+) -> None:
+    """Write the report of a run, finished or not; or of several, against each other."""
+    if len(runs) == 1:
+        _write_report(Run.read(runs[0]), out)
+        return
+    path = out or Path("comparison.html")
+    write_comparison([Run.read(run) for run in runs], path)
+    _screen.print(f"report: {path}", soft_wrap=True, markup=False)
 
 
 @app.command()
-def show(run: RunFolder, as_json: AsJson = False) -> None:
-    """Print a run's figures."""
+def show(run: RunFolder, policies: Policies = None, fail_if: FailIf = None, as_json: AsJson = False) -> None:
+    """Print a run's figures; judge them by conditions."""
+    for gate in fail_if or []:
+        if gate.of_change:
+            raise typer.BadParameter(f"'{gate.text}' is a change: hold two runs against each other with testbed compare")
     read = Run.read(run)
+    rows = summary(read)
+    require_policies(policies or [], list(dict.fromkeys(str(row["policy"]) for row in rows)))
+    judgements = judge_levels(fail_if or [], read, policies or [])
+    rows = [row for row in rows if not policies or row["policy"] in policies]
     if as_json:
-        header, rows = read.header, summary(read)
+        header = read.header
         progress = {"trials": len(read.trials), "planned": len(read.plan), "complete": read.complete}
         lost = [{"trial": trial.index, "note": trial.note} for trial in read.trials if trial.outcome == "lost"]
-        _print_json(
-            {"provenance": header.provenance, "labels": list(header.labels), **progress, "lost": lost, "rows": rows}
-        )
+        judged = {"conditions": [plain_judgement(judgement) for judgement in judgements]} if fail_if else {}
+        about = {"provenance": header.provenance, "labels": list(header.labels), **progress, "lost": lost}
+        _print_json({**about, "rows": rows, **judged})
     else:
-        _show(read)
+        _show(read, rows)
+        show_judgements(judgements)
+    leave_by(judgements)
 
 
-def _show(run: Run) -> None:
+def _show(run: Run, rows: Sequence[Mapping[str, Any]]) -> None:
     if not run.complete:
         _screen.print(f"{len(run.trials)} of {len(run.plan)} trials; the run is not complete", style="yellow")
     for trial in run.trials:
         if trial.outcome == "lost":
             _screen.print(f"trial {trial.index} was lost: {trial.note}", style="yellow", markup=False, soft_wrap=True)
-    _screen.print(summary_table(summary(run), run.header.caution, _screen.width))
+    _screen.print(summary_table(rows, run.header.caution, _screen.width))
     for label in run.header.labels:
         _screen.print(label, markup=False)
 
@@ -196,6 +217,7 @@ def schema(of: Annotated[Literal["bench", "suite", "arena"], typer.Argument(help
 
 app.command()(export)
 app.command()(arena)
+app.command("compare")(compare_)
 app.add_typer(agent, name="agent")
 app.add_typer(models, name="models")
 app.command()(serve)
@@ -205,8 +227,8 @@ app.add_typer(monitor, name="monitor")
 app.add_typer(net, name="net")
 
 
-def _write_report(run: Run) -> None:
-    path = run.path / "report.html"
+def _write_report(run: Run, out: Path | None = None) -> None:
+    path = out or run.path / "report.html"
     write_report(run, path)
     _screen.print(f"report: {path}", soft_wrap=True, markup=False)
 

@@ -41,11 +41,49 @@ def test_efficiency_is_the_ratio_of_mean_energies(tmp_path: Path, synthetic: Mod
     assert cloud.energy_j.value == pytest.approx(0.1)
     assert cloud.idle_subtracted_j == pytest.approx(0.06)
     assert cloud.efficiency.value == pytest.approx(3.0)
-    assert cloud.efficiency.low == pytest.approx(2.0)
-    assert cloud.efficiency.high == pytest.approx(4.0)
     baseline = row(analysis, BASELINE).efficiency
     assert baseline is not None
-    assert (baseline.value, baseline.low, baseline.high) == (1.0, 1.0, 1.0)
+    assert baseline.value == 1.0
+
+
+def test_what_differs_between_blocks_cancels_out_of_a_ratio_and_not_of_an_energy(
+    tmp_path: Path, synthetic: ModuleType
+) -> None:
+    changes = [
+        {"block": block, "policy": policy, "energy": synthetic.energy(energy_j * share)}
+        for block, energy_j in enumerate((0.2, 0.4, 0.3, 0.25))
+        for policy, share in ((BASELINE, 1.0), ("cloud", 0.5))
+        for _ in range(3)
+    ]
+    analysis = analyse(synthetic.recorded(tmp_path / "run", *changes))
+    assert analysis.in_one_block == 0
+    cloud = row(analysis, "cloud")
+    assert cloud.efficiency is not None
+    assert (cloud.efficiency.low, cloud.efficiency.high) == (pytest.approx(2.0), pytest.approx(2.0))
+    assert cloud.energy_j is not None
+    assert cloud.energy_j.low is not None
+    assert cloud.energy_j.high is not None
+    assert cloud.energy_j.low < 0.13 < 0.16 < cloud.energy_j.high
+
+
+def test_two_blocks_have_no_interval_and_one_is_told(tmp_path: Path, synthetic: ModuleType) -> None:
+    for blocks, interval, told in ((1, True, 1), (2, False, 0), (3, True, 0)):
+        changes = [{"block": number % blocks, "energy": synthetic.energy(0.1 + 0.01 * number)} for number in range(12)]
+        analysis = analyse(synthetic.recorded(tmp_path / f"{blocks}", *changes))
+        found = row(analysis, BASELINE).energy_j
+        assert found is not None
+        assert (found.low is not None) == interval
+        assert analysis.in_one_block == told
+
+
+def test_a_median_stands_beside_a_mean_that_a_tail_carries_away(tmp_path: Path, synthetic: ModuleType) -> None:
+    energies = [0.1] * 9 + [2.0]
+    heavy = synthetic.recorded(tmp_path / "heavy", *({"energy": synthetic.energy(energy_j)} for energy_j in energies))
+    found = row(analyse(heavy), BASELINE)
+    assert found.median_energy_j is not None
+    assert found.median_energy_j.value == pytest.approx(0.1)
+    even = synthetic.recorded(tmp_path / "even", *({"energy": synthetic.energy(0.1)} for _ in range(10)))
+    assert row(analyse(even), BASELINE).median_energy_j is None
 
 
 @pytest.mark.parametrize("kind", ["warmup", "profile", "reference"])
@@ -72,7 +110,8 @@ def test_a_failed_trial_misses_and_lowers_no_energy(tmp_path: Path, synthetic: M
     assert found.quality.failed == 1
     assert found.quality.qos_violations == pytest.approx(2 / 5)
     assert found.quality.accuracy_misses == pytest.approx(1 / 2)
-    assert found.median_latency_s == pytest.approx(0.0025)
+    assert found.latency_s is not None
+    assert found.latency_s.value == pytest.approx(0.0025)
 
 
 def test_a_refused_trial_is_only_counted(tmp_path: Path, synthetic: ModuleType) -> None:

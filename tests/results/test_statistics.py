@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from results.statistics import geometric_mean, resample_mean
+from results.statistics import Blocks, Resampled, geometric_mean, mean, resample_mean
 
 
 def test_the_mean_of_equal_values_is_certain() -> None:
@@ -60,3 +60,78 @@ def test_geometric_mean_of_ratios() -> None:
     assert mean.value == pytest.approx(4.0)
     assert mean.low == pytest.approx(4.0)
     assert mean.high == pytest.approx(4.0)
+
+
+COUNT, TRIALS = 200, 20
+
+
+def blocks_of(random: np.random.Generator, blocks: int, between: float) -> tuple[list[int], np.ndarray]:
+    """Trials of blocks that differ: their block, and the logarithm of their energies about 0."""
+    level = np.repeat(random.normal(0, between, blocks), TRIALS)
+    return np.repeat(np.arange(blocks), TRIALS).tolist(), level + random.normal(0, 0.1, blocks * TRIALS)
+
+
+@pytest.mark.parametrize("blocks", [3, 4, 8])
+@pytest.mark.parametrize("between", [0.0, 0.2])
+def test_intervals_over_blocks_cover_as_often_as_they_say(blocks: int, between: float) -> None:
+    random = np.random.default_rng(5)
+    truth_j = float(np.exp((between**2 + 0.1**2) / 2))
+    covered = dict.fromkeys(("mean", "ratio", "median", "trials"), 0)
+    for seed in range(COUNT):
+        block, log_energy = blocks_of(random, blocks, between)
+        energy_j = np.exp(log_energy)
+        other_j = 2 * energy_j * np.exp(random.normal(0, 0.1, len(energy_j)) - 0.1**2 / 2)
+        drawn = Blocks.drawn(block, seed, "a")
+        ratio = drawn.mean(other_j.tolist()).over(drawn.mean(energy_j.tolist()))
+        assert ratio is not None
+        for name, found, truth in (
+            ("mean", drawn.mean(energy_j.tolist()), truth_j),
+            ("ratio", ratio, 2.0),
+            ("median", drawn.median(energy_j.tolist()), 1.0),
+            ("trials", resample_mean(energy_j.tolist(), seed, "a"), truth_j),
+        ):
+            estimate = found.estimate()
+            assert estimate.low is not None
+            assert estimate.high is not None
+            covered[name] += estimate.low <= truth <= estimate.high
+    for name in ("mean", "ratio", "median"):
+        assert covered[name] >= 0.88 * COUNT, covered
+    if between:
+        assert covered["trials"] < 0.7 * COUNT, "resampling trials would have done: the blocks do not differ"
+
+
+def test_blocks_of_places_are_pooled() -> None:
+    """Two blocks say too little alone; two in each of four places say enough together."""
+    places = [Blocks.drawn([0, 0, 1, 1], 7, name).mean([1.0, 1.1, 1.2, 1.3]) for name in "abcd"]
+    assert places[0].estimate().low is None
+    assert geometric_mean(places).estimate().low is not None
+    assert geometric_mean([places[0], places[0]]).estimate().low is None  # the same blocks, seen twice
+
+
+def test_a_higher_confidence_is_wider() -> None:
+    drawn = Blocks.drawn([0, 1, 2, 3], 7, "a").mean([1.0, 1.1, 1.2, 1.3])
+    usual, wide = drawn.estimate(), drawn.estimate(0.99)
+    assert usual.low is not None
+    assert wide.low is not None
+    assert wide.low < usual.low
+
+
+def test_a_median_of_more_values_than_steps_is_near_enough() -> None:
+    values = np.random.default_rng(3).lognormal(0, 1, 20_000)
+    blocks = (np.arange(20_000) // 1000).tolist()
+    estimate = Blocks.drawn(blocks, 7, "a").median(values.tolist()).estimate()
+    assert estimate.value == np.median(values)
+    assert estimate.low is not None
+    assert estimate.high is not None
+    assert 0.9 < estimate.low < 1.0 < estimate.high < 1.1
+
+
+def test_a_difference_of_fractions_may_lie_about_nothing() -> None:
+    blocks = Blocks.drawn([0, 1, 2, 3], 7, "a")
+    before, after = (blocks.fraction(missed, [10] * 4) for missed in ([1, 0, 2, 1], [0, 2, 1, 1]))
+    difference: Resampled = mean([after.less(before)])
+    estimate = difference.estimate()
+    assert estimate.value == pytest.approx(0.0)
+    assert estimate.low is not None
+    assert estimate.high is not None
+    assert estimate.low < 0 < estimate.high
