@@ -28,6 +28,7 @@ from testbed.cli.arena import arena
 from testbed.cli.board import board
 from testbed.cli.compare import FailIf, Policies, compare_, leave_by, plain_judgement, require_policies, show_judgements
 from testbed.cli.dataset import Creators, License, Name, ToCsv, ToFolder, dataset, export, write_dataset
+from testbed.cli.live_page import live
 from testbed.cli.models import models
 from testbed.cli.monitor import monitor
 from testbed.cli.net import net
@@ -218,6 +219,7 @@ def schema(of: Annotated[Literal["bench", "suite", "arena"], typer.Argument(help
 app.command()(export)
 app.command()(arena)
 app.command("compare")(compare_)
+app.command()(live)
 app.add_typer(agent, name="agent")
 app.add_typer(models, name="models")
 app.command()(serve)

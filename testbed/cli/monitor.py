@@ -86,7 +86,7 @@ def info(
         if not show_attached(_screen, discover(ports or [])):
             raise typer.Exit(_FAILED)
         return
-    with _opened(load_bench(bench)) as opened:
+    with opened_meter(load_bench(bench)) as opened:
         heard = Tally(opened.spec)
         follow(opened.recorder, opened.begin_ns, LOOK_S, [heard.add])
         meter = opened.recorder.monitor
@@ -97,7 +97,7 @@ def info(
 @monitor.command()
 def stream(bench: BenchFile, duration: Duration = None, window: Window = WINDOW_S) -> None:
     """Watch a meter live: chart, mean, peak, joules, loss."""
-    with _opened(load_bench(bench)) as opened, _shown(opened, window) as display:
+    with opened_meter(load_bench(bench)) as opened, _shown(opened, window) as display:
         follow(opened.recorder, opened.begin_ns, duration, [display.take])
 
 
@@ -113,7 +113,7 @@ def record(
     """Record a trace to a Parquet file. A crash or a full disk costs its last moment at the most."""
     resolved = load_bench(bench)
     path = _trace_path(out, resolved)
-    with _opened(resolved) as opened:
+    with opened_meter(resolved) as opened:
         header = trace_header(resolved, opened.recorder.monitor, opened.begin_ns, opened.calibrations.used)
         with TraceWriter(path, header) as writer:
             try:
@@ -191,7 +191,7 @@ def check_(
 
 
 @dataclass(frozen=True)
-class _Opened:
+class OpenedMeter:
     """A bench's monitor at work."""
 
     bench: Bench
@@ -206,16 +206,17 @@ class _Opened:
 
 
 @contextmanager
-def _opened(bench: Bench) -> Iterator[_Opened]:
+def opened_meter(bench: Bench) -> Iterator[OpenedMeter]:
+    """The bench's monitor, corrected by its calibrations, once its samples come."""
     with ExitStack() as stack:
         calibrations = Calibrations(monitor_settings(bench))
         meter = Corrected(stack.enter_context(open_monitor(bench, SEED)), calibrations)
         recorder = stack.enter_context(Recorder(meter))
-        yield _Opened(bench, recorder, calibrations, settle(recorder))
+        yield OpenedMeter(bench, recorder, calibrations, settle(recorder))
 
 
 @contextmanager
-def _shown(opened: _Opened, window_s: float) -> Iterator[LiveTrace]:
+def _shown(opened: OpenedMeter, window_s: float) -> Iterator[LiveTrace]:
     """The live trace. Ctrl-C is how it is ended, and so may a reader of the pipe; the last line sums up."""
     title = f"{opened.bench.name}: {opened.spec.name}"
     if opened.bench.provenance == "virtual":
