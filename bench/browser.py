@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,14 @@ from typing import Any
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 PATIENCE_S = 60.0
 """bound on each answer"""
+_LAUNCH = """
+import fcntl, os, sys
+apart = [fcntl.fcntl(int(end), fcntl.F_DUPFD, 10) for end in sys.argv[1:3]]
+for end, place in zip(apart, (3, 4)):
+    os.dup2(end, place)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+"""the browser reads commands from descriptor 3 and answers on 4"""
 
 
 class BrowserError(Exception):
@@ -36,10 +45,15 @@ class Browser:
         self._answers, answers = os.pipe()
         self._process = subprocess.Popen(
             [
-                *("/bin/sh", "-c", f'exec "$@" 3<&{commands} 4>&{answers}', "sh", program),
+                *(sys.executable, "-c", _LAUNCH, str(commands), str(answers), program),
                 *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"),
                 *("--disable-background-networking", "--disable-component-update", "--disable-extensions"),
-                *("--hide-scrollbars", "--remote-debugging-pipe", f"--user-data-dir={self._profile.name}", "about:blank"),
+                *(
+                    "--hide-scrollbars",
+                    "--remote-debugging-pipe",
+                    f"--user-data-dir={self._profile.name}",
+                    "about:blank",
+                ),
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""A run folder of as many trials as wanted, made of lines that a run could have written; without samples but the last's."""
+"""A run folder of as many trials as wanted, of lines that a run could have written; only the last has samples."""
 
 from __future__ import annotations
 

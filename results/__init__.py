@@ -22,6 +22,7 @@ from results.report import write_comparison, write_report
 from results.run import Run
 from results.store import RunStore
 from results.tables import summary
+from results.timeline import write_timeline
 from results.trace import Trace, TraceChannel, TraceHeader, TraceWriter
 from results.trace_export import write_csv, write_parquet, write_perfetto
 
@@ -55,4 +56,5 @@ __all__ = [
     "write_parquet",
     "write_perfetto",
     "write_report",
+    "write_timeline",
 ]

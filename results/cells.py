@@ -1,4 +1,4 @@
-"""The trials of a run, sorted into cells: those of one policy in one workload and environment, and what they measured."""
+"""The trials of a run in cells, those of one policy in one workload and environment; and what they measured."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Runs against each other, paired by workload, environment and policy: what changed, and how sure that is.
 
-A pair is a run before and a run after a change. Of one pair what is resampled are blocks; blocks of the same plan, which
-were made under the same conditions in the same order, are held against each other one by one. Of several pairs, such as
-one a seed, the pairs are resampled: what differs between whole runs then counts too.
+A pair is a run before and a run after a change. Of one pair what is resampled are blocks; blocks of the same plan,
+which were made under the same conditions in the same order, are held against each other one by one. Of several pairs,
+such as one a seed, the pairs are resampled: what differs between whole runs then counts too.
 """
 
 from __future__ import annotations
@@ -106,7 +106,9 @@ def compare(pairs: Sequence[Pair]) -> Comparison:
             known = [part for part in found if part]
             if len(known) == len(pairs):
                 parts[metric][key] = known[0] if len(known) == 1 else _over_pairs(metric, known)
-    kinds = sorted({(policy, phase) for _, _, policy, phase in shared}, key=lambda kind: (policy_order(kind[0]), kind[1]))
+    kinds = sorted(
+        {(policy, phase) for _, _, policy, phase in shared}, key=lambda kind: (policy_order(kind[0]), kind[1])
+    )
     return Comparison(
         pairs=tuple(pairs),
         paired=len(pairs) > 1 or pairs[0][0].plan == pairs[0][1].plan,

@@ -43,6 +43,7 @@ LOOK = {
 
 
 def figure_of(height: int, x: dict[str, Any], y: dict[str, Any], **layout: Any) -> go.Figure:
+    """An empty figure of that height in pixels; `x` and `y` are what its axes add to the common look."""
     return go.Figure(layout={"template": {"layout": LOOK}, "height": height, "xaxis": x, "yaxis": y, **layout})
 
 

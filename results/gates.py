@@ -1,7 +1,7 @@
 """Conditions on a run, or on what changed between runs, for continuous integration: "energy_j>+5%".
 
-A condition fails where the whole confidence interval lies beyond its bound, never by a point estimate. Everything that a
-call judges is judged together: with k intervals each is widened to 1 - 5 %/k (Bonferroni), so that a call on which
+A condition fails where the whole confidence interval lies beyond its bound, never by a point estimate. Everything that
+a call judges is judged together: with k intervals each is widened to 1 - 5 %/k (Bonferroni), so that a call on which
 nothing has changed fails by chance one time in twenty at most, however many policies there are.
 """
 
@@ -150,7 +150,9 @@ def _place(cell: Cell) -> str:
 
 def _words(gate: Gate, value: float) -> str:
     if gate.of_change:
-        return signed_percent(value).replace("%", "points") if gate.metric == "qos_violations" else signed_percent(value)
+        return (
+            signed_percent(value).replace("%", "points") if gate.metric == "qos_violations" else signed_percent(value)
+        )
     if gate.metric == "qos_violations":
         return percent(value)
     return seconds(value) if gate.metric == "latency_s" else quantity(value, "J")

@@ -42,14 +42,18 @@ def drawn(figure: go.Figure, name: str, says: str) -> Markup:
     """A figure as a part of a page; `name` is unique there, `says` is read out in its stead."""
     columns, rows = _table(figure)
     shown = rows[:: -(-len(rows) // MOST_ROWS) or 1]
-    html = _environment().get_template("drawing.html.j2").render(
-        name=name,
-        says=says,
-        height=figure.layout.height,
-        columns=columns,
-        rows=shown,
-        left_out=len(rows) - len(shown),
-        json=Markup(figure.to_json().replace("<", "\\u003c")),
+    html = (
+        _environment()
+        .get_template("drawing.html.j2")
+        .render(
+            name=name,
+            says=says,
+            height=figure.layout.height,
+            columns=columns,
+            rows=shown,
+            left_out=len(rows) - len(shown),
+            json=Markup(figure.to_json().replace("<", "\\u003c")),
+        )
     )
     return Markup(html)
 

@@ -14,7 +14,7 @@ PAUSE_NS = 1_000_000_000
 
 
 def shifts_ns(trials: Sequence[TrialRecord]) -> NDArray[np.int64]:
-    """What to add to the times of each trial, (trials,): the first begins at 0, a session that began again follows on."""
+    """What to add to the times of each trial, (trials,): the first begins at 0, a new session follows on."""
     shifts = np.zeros(len(trials), np.int64)
     shift_ns = -trials[0].start_ns if trials else 0
     for number, trial in enumerate(trials):

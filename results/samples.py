@@ -103,6 +103,21 @@ def stored(folder: Path, trials: int) -> Iterator[pa.RecordBatch]:
                 yield batch
 
 
+def every(folder: Path, trials: int) -> Iterator[pa.RecordBatch]:
+    """The batches of the first `trials` trials in order, from the Parquet file or else the segments."""
+    parquet = folder / "samples.parquet"
+    if not parquet.exists():
+        yield from stored(folder, trials)
+    elif readable(parquet):
+        yield from pq.ParquetFile(parquet).iter_batches()
+    else:
+        raise _damaged(parquet)
+
+
+def _damaged(parquet: Path) -> StoreError:
+    return StoreError(f"{parquet} is damaged: restore it from a copy; the trials themselves are in trials.jsonl.")
+
+
 def write_parquet(path: Path, source: Iterator[pa.RecordBatch]) -> None:
     """Writes the batches as one zstd Parquet file, in row groups of about `ROWS_PER_GROUP`."""
     with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
@@ -133,5 +148,5 @@ def select(folder: Path, trials: int, column: str, low: int, high: int) -> pa.Ta
     if not parquet.exists():
         return pa.Table.from_batches(stored(folder, trials), SCHEMA).filter(rows)
     if not readable(parquet):
-        raise StoreError(f"{parquet} is damaged: restore it from a copy; the trials themselves are in trials.jsonl.")
+        raise _damaged(parquet)
     return pq.read_table(parquet, filters=rows, schema=SCHEMA)

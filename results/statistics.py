@@ -3,8 +3,8 @@
 What is resampled are blocks: trials of one block share its condition, its place in time and the board's temperature, so
 they say less than as many independent ones. Of few blocks the percentiles lie too close together; they are drawn apart
 about the estimate by Student's t over the normal quantile and by sqrt(B / (B - 1)), as Hesterberg does ("What Teachers
-Should Know About the Bootstrap", The American Statistician 69, 2015, "expanded percentile"). Two blocks alone say nothing
-of how far a third would lie: they have no interval, and count where they are pooled with others.
+Should Know About the Bootstrap", The American Statistician 69, 2015, "expanded percentile"). Two blocks alone say
+nothing of how far a third would lie: they have no interval, and count where they are pooled with others.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Blocks:
 
     @classmethod
     def drawn(cls, blocks: Sequence[int], seed: int, name: str) -> Blocks:
-        """Of values in these blocks. The same seed, name and set of blocks are picked alike: what is paired stays so."""
+        """Of values in these blocks. The same seed, name and set of blocks are picked alike: pairs stay pairs."""
         known, place = np.unique(np.asarray(blocks, np.int64), return_inverse=True)
         if len(known) < 2:
             place = np.arange(len(blocks)) * min(len(blocks), MOST_ALONE) // len(blocks)
@@ -115,7 +115,7 @@ class Blocks:
     @property
     def count(self) -> int:
         """How many there are."""
-        return self.weights.shape[1]
+        return int(self.weights.shape[1])
 
     def mean(self, values: Sequence[float]) -> Resampled:
         """Of the values, each alike."""

@@ -8,7 +8,6 @@ first sample.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -23,11 +22,9 @@ from pydantic import TypeAdapter
 
 from results.durable import write_whole
 from results.trace import Trace, TraceHeader
+from results.trace_events import Event, counter, instant, named, write_events
 
-_PROCESS = 1
 _QUANTITIES = (("power", "power_w", "W"), ("voltage", "voltage_v", "V"), ("current", "current_a", "A"))
-
-Event = dict[str, Any]
 
 
 def write_parquet(trace: Trace, path: Path) -> None:
@@ -44,16 +41,7 @@ def write_csv(trace: Trace, path: Path) -> None:
 
 def write_perfetto(trace: Trace, path: Path) -> None:
     """JSON that ui.perfetto.dev and chrome://tracing open."""
-    write_whole(path, lambda part: _write_json(part, trace))
-
-
-def _write_json(path: Path, trace: Trace) -> None:
-    about = json.dumps(_about(trace.header))
-    with path.open("w", encoding="utf-8") as file:
-        file.write(f'{{"displayTimeUnit":"ms","otherData":{about},"traceEvents":[\n')
-        for number, event in enumerate(_events(trace)):
-            file.write((",\n" if number else "") + json.dumps(event, separators=(",", ":"), allow_nan=False))
-        file.write("\n]}\n")
+    write_whole(path, lambda part: write_events(part, _about(trace.header), _events(trace)))
 
 
 def _about(header: TraceHeader) -> dict[str, Any]:
@@ -62,14 +50,14 @@ def _about(header: TraceHeader) -> dict[str, Any]:
 
 
 def _events(trace: Trace) -> Iterator[Event]:
-    yield _named("process_name", _process_name(trace.header))
+    yield named("process_name", _process_name(trace.header))
     if not len(trace.samples):
         return
     origin_ns = int(trace.samples["time_ns"].to_numpy().min())
     yield from chain.from_iterable(_channel_events(trace, number, origin_ns) for number in range(_channels(trace)))
     if _channels(trace) > 1:
-        yield from _counter("total power", "W", _us(trace.total, origin_ns), trace.total["power_w"].to_numpy())
-    yield from _counter("energy", "J", _us(trace.total, origin_ns), trace.energy_j())
+        yield from counter("total power", "W", _us(trace.total, origin_ns), trace.total["power_w"].to_numpy())
+    yield from counter("energy", "J", _us(trace.total, origin_ns), trace.energy_j())
 
 
 def _channels(trace: Trace) -> int:
@@ -85,33 +73,20 @@ def _channel_events(trace: Trace, number: int, origin_ns: int) -> Iterator[Event
     at_us = _us(samples, origin_ns)
     for quantity, column, unit in _QUANTITIES:
         if not samples[column].null_count:
-            yield from _counter(f"{name} {quantity}", unit, at_us, samples[column].to_numpy())
+            yield from counter(f"{name} {quantity}", unit, at_us, samples[column].to_numpy())
     if number == 0 and not samples["mark"].null_count:
         yield from _marks(trace.header.mark_lines, at_us, samples["mark"].to_numpy())
     lost = np.diff(samples["index"].to_numpy()) - 1
     for gap in np.flatnonzero(lost > 0).tolist():
-        yield _instant(f"{name}: {lost[gap]} samples lost", float(at_us[gap]))
+        yield instant(f"{name}: {lost[gap]} samples lost", float(at_us[gap]))
 
 
 def _marks(lines: int, at_us: NDArray[np.float64], mark: NDArray[np.uint8]) -> Iterator[Event]:
     for line in range(lines):
         level = (mark >> line & 1).astype(np.int8)
         for change in (np.flatnonzero(np.diff(level)) + 1).tolist():
-            yield _instant(f"mark {line} {'up' if level[change] else 'down'}", float(at_us[change]))
+            yield instant(f"mark {line} {'up' if level[change] else 'down'}", float(at_us[change]))
 
 
 def _us(samples: pa.Table, origin_ns: int) -> NDArray[np.float64]:
     return np.asarray((samples["time_ns"].to_numpy() - origin_ns) / 1000.0)
-
-
-def _counter(name: str, unit: str, at_us: NDArray[np.float64], values: NDArray[np.float64]) -> Iterator[Event]:
-    for ts, value in zip(at_us.tolist(), values.tolist(), strict=True):
-        yield {"ph": "C", "name": name, "pid": _PROCESS, "ts": ts, "args": {unit: value}}
-
-
-def _instant(name: str, at_us: float) -> Event:
-    return {"ph": "i", "name": name, "pid": _PROCESS, "tid": _PROCESS, "ts": at_us, "s": "p", "cat": "mark"}
-
-
-def _named(what: str, name: str) -> Event:
-    return {"ph": "M", "name": what, "pid": _PROCESS, "tid": _PROCESS, "ts": 0, "args": {"name": name}}

@@ -111,7 +111,12 @@ def _learning_panels(analysis: ArenaAnalysis, found: Sequence[ArenaCurve]) -> li
     panels = []
     for number, board in enumerate(analysis.boards):
         own = [curve for curve in found if (curve.board, curve.place) == (board, None) and _curved(curve.policy)]
-        panels.append(Panel(board, drawn(figures.learning(own), f"learning-{number}", f"Energy over Opt's on {board}, trial by trial")))
+        panels.append(
+            Panel(
+                board,
+                drawn(figures.learning(own), f"learning-{number}", f"Energy over Opt's on {board}, trial by trial"),
+            )
+        )
     return panels
 
 

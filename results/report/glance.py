@@ -54,7 +54,9 @@ def _workload(each: Any) -> str:
         return str(each)
     model = each.get("model")
     words = [str(each.get("name"))] + ([model] if isinstance(model, str) else [])
-    limits = [f"{name} {quantity(each[key], 's')}" for name, key in (("QoS", "qos_s"), ("every", "period_s")) if each.get(key)]
+    limits = [
+        f"{name} {quantity(each[key], 's')}" for name, key in (("QoS", "qos_s"), ("every", "period_s")) if each.get(key)
+    ]
     return ", ".join([" ".join(words[:1]) + (f" ({words[1]})" if len(words) > 1 else ""), *limits])
 
 

@@ -129,7 +129,9 @@ def _efficiency_panels(analysis: Analysis) -> list[Panel]:
         rows = [row for row in analysis.rows if row.workload == workload and row.policy != names.BASELINE]
         if any(row.efficiency for row in rows):
             figure = figures.efficiency(rows, analysis.environments)
-            says = f"Energy efficiency over {names.policy_name(names.BASELINE)} of {workload}, by environment and policy"
+            says = (
+                f"Energy efficiency over {names.policy_name(names.BASELINE)} of {workload}, by environment and policy"
+            )
             panels.append(Panel(workload, drawn(figure, f"efficiency-{number}", says)))
     return panels
 

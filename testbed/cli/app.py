@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from power import PowerError
-from results import Run, StoreError, summary, write_comparison, write_report
+from results import Run, StoreError, summary, write_comparison, write_report, write_timeline
 from results.dataset import require_free
 from results.gates import judge_levels
 from scheduler.policies import PolicyError
@@ -167,7 +167,9 @@ def show(run: RunFolder, policies: Policies = None, fail_if: FailIf = None, as_j
     """Print a run's figures; judge them by conditions."""
     for gate in fail_if or []:
         if gate.of_change:
-            raise typer.BadParameter(f"'{gate.text}' is a change: hold two runs against each other with testbed compare")
+            raise typer.BadParameter(
+                f"'{gate.text}' is a change: hold two runs against each other with testbed compare"
+            )
     read = Run.read(run)
     rows = summary(read)
     require_policies(policies or [], list(dict.fromkeys(str(row["policy"]) for row in rows)))
@@ -195,6 +197,19 @@ def _show(run: Run, rows: Sequence[Mapping[str, Any]]) -> None:
     _screen.print(summary_table(rows, run.header.caution, _screen.width))
     for label in run.header.labels:
         _screen.print(label, markup=False)
+
+
+@app.command()
+def timeline(
+    run: RunFolder,
+    out: Annotated[
+        Path | None, typer.Option(help="The file. Default: timeline.perfetto.json in the run folder.")
+    ] = None,
+) -> None:
+    """Write a run for ui.perfetto.dev: power, inferences, conditions, decisions, temperature on one time axis."""
+    path = out or run / "timeline.perfetto.json"
+    write_timeline(Run.read(run), path)
+    _screen.print(f"timeline: {path}", soft_wrap=True, markup=False)
 
 
 @app.command()

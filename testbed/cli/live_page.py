@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -43,22 +42,13 @@ def live(
     require_safe(host, token)
     resolved = load_bench(bench) if bench else None
     folder = run or newest_run(out, resolved.name if resolved else None)
-    with _until_interrupted():
+    with suppress(KeyboardInterrupt):  # Ctrl-C is how it is ended
         if folder is not None:
             _show_run(folder, host, port, token)
         elif resolved is not None:
             _show_meter(resolved, host, port, token)
         else:
             raise BenchError(f"there is no run in {out}: name one (--run), or a bench (--bench) for its meter alone")
-
-
-@contextmanager
-def _until_interrupted() -> Iterator[None]:
-    """Ctrl-C is how it is ended."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        pass
 
 
 def _show_run(folder: Path, host: str, port: int, token: str | None) -> None:

@@ -62,7 +62,7 @@ def _figures(row: Mapping[str, Any], width: int) -> list[str]:
         _percent(row["agreement"]),
     ]
     if width < _NARROW:
-        return [figures[0], *(figure.partition(" ±")[0].partition(" (")[0] for figure in figures[1:])]
+        return [figures[0], *(figure.partition(" (")[0] for figure in figures[1:])]
     return [*figures, max(row["decisions"].items(), key=lambda item: item[1], default=(_UNKNOWN, 0))[0]]
 
 
@@ -72,7 +72,7 @@ def _energy(row: Mapping[str, Any]) -> str:
         return "no answer" if row["failed"] == row["trials"] else "not measured"
     if low_j is None or high_j is None:
         return f"{energy_j * 1e3:.4g}"
-    return f"{energy_j * 1e3:.4g} ± {_rounded((high_j - low_j) / 2 * 1e3)}"
+    return f"{energy_j * 1e3:.4g} ({low_j * 1e3:.3g}-{high_j * 1e3:.3g})"
 
 
 def _times(value: float | None, low: float | None, high: float | None) -> str:
@@ -81,11 +81,6 @@ def _times(value: float | None, low: float | None, high: float | None) -> str:
     if low is None or high is None or low == high:
         return f"{value:.3g}x"
     return f"{value:.3g}x ({low:.3g}-{high:.3g})"
-
-
-def _rounded(value: float) -> str:
-    """Two digits, never an exponent."""
-    return f"{float(f'{value:.2g}'):g}"
 
 
 def _percent(share: float | None) -> str:

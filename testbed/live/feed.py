@@ -48,7 +48,7 @@ class Feed:
         windows: Sequence[Json] = (),
         alarms: Sequence[Json] = (),
     ) -> None:
-        """Add what came: power of channels as (seconds, watts), windows {from_s, to_s, text}, alarms {at, kind, text}."""
+        """Add power of channels as (seconds, watts), windows {from_s, to_s, text}, alarms {at, kind, text}."""
         pieces = {
             name: tuple(part.tolist() for part in envelope(np.round(at_s, 4), np.round(power_w, 4), POINTS_AT_ONCE))
             for name, (at_s, power_w) in (power or {}).items()
@@ -80,7 +80,7 @@ class Feed:
             self._changed.notify_all()
 
     def since(self, number: int | None, patience_s: float) -> tuple[int, list[Json]] | None:
-        """What came after change `number`, or everything for a new reader; none after `patience_s`. None: it is over."""
+        """What came after change `number`, or all for a new reader; nothing after `patience_s`. None: it is over."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or number is None or self._number > number, patience_s)
             if self._closed:

@@ -23,6 +23,8 @@ from testbed.live.feed import Feed
 
 LEAST_TOKEN = 16
 """characters"""
+RETRY_MS = 1000
+"""after which a page that lost its stream asks again"""
 _BEAT_S = 10.0
 """between signs of life where nothing changes, by which a reader that has gone is noticed"""
 _LOCAL = ("localhost", "127.0.0.1", "::1")
@@ -125,6 +127,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         number: int | None = None
         try:
+            self.wfile.write(f"retry: {RETRY_MS}\n\n".encode())
             while (found := self._feed.since(number, _BEAT_S)) is not None:
                 number, changes = found
                 for change in changes:

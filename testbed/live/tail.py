@@ -110,7 +110,7 @@ def state_of(path: Path) -> State:
     """Whether a process is at the run, by the lock it holds."""
     if (path / "complete.json").exists():
         return "complete"
-    held = os.stat(path / "trials.jsonl")
+    held = (path / "trials.jsonl").stat()
     place = f"{os.major(held.st_dev):02x}:{os.minor(held.st_dev):02x}:{held.st_ino}"
     return "running" if any(place in line.split() for line in _LOCKS.read_text().splitlines()) else "stopped"
 

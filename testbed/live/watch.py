@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from power import MonitorSpec, Samples, Tally
 from results import TrialRecord
+from results.formats import TIMES
 from results.names import policy_name
 from results.report.requested import is_off
 from testbed.live.feed import Feed, Json
@@ -81,6 +82,7 @@ class RunWatch:
             due: Any = self._tail.plan[news.done]
             who = policy_name(due["policy"]) if due.get("policy") else f"{due.get('kind')} {due.get('action') or ''}"
             now |= {"environment": due.get("environment"), "workload": due.get("workload"), "who": who.strip()}
+            now["condition"] = _condition(due.get("surroundings") or {})
         if news.trials:
             now["last"] = _last(news.trials[-1])
         return now
@@ -107,7 +109,7 @@ class MeterWatch:
         alarms = []
         at_s = (int(samples.time_ns[-1]) - self._begin_ns) * 1e-9
         if total.lost > self._lost:
-            text = f"{total.lost - self._lost} samples lost, {total.lost} of {total.lost + total.count} since the beginning"
+            text = f"{total.lost - self._lost}; {total.lost} of {total.lost + total.count} since the beginning"
             alarms.append({"at": f"{at_s:.1f} s", "kind": "samples lost", "text": text})
             self._lost = total.lost
         self._feed.tell(
@@ -142,8 +144,18 @@ def alarms_of(trial: TrialRecord) -> Iterator[Json]:
         yield alarm(trial.outcome, trial.note)
 
 
+def _condition(surroundings: Mapping[str, Any]) -> str:
+    words = [f"signal {surroundings['rssi_dbm']:.0f} dBm"] if surroundings.get("rssi_dbm") is not None else []
+    loads = [
+        f"{surroundings[key]:.0%} {name}"
+        for name, key in (("cpu", "co_cpu"), ("memory", "co_memory"))
+        if surroundings.get(key)
+    ]
+    return ", ".join([*words, *(["co-runner " + " ".join(loads)] if loads else [])])
+
+
 def _window(trial: TrialRecord, origin_ns: int) -> Json:
-    text = f"{trial.n} × {trial.workload} on {trial.action}"
+    text = f"{trial.n} {TIMES} {trial.workload} on {trial.action}"
     return {
         "from_s": (trial.start_ns - origin_ns) * 1e-9,
         "to_s": (trial.end_ns - origin_ns) * 1e-9,
