@@ -34,19 +34,19 @@ _CONDITION = ConditionRecord(
 
 def make_run(path: Path, trials: int) -> Path:
     """A complete-looking run folder at `path`, of which every trial but one is on record; returns `path`."""
-    random = np.random.default_rng(SEED)
-    with RunStore.create(path, _header(), ({"index": index} for index in range(trials + 1))):
+    with RunStore.create(path, header(), ({"index": index} for index in range(trials + 1))):
         pass
     with (path / "trials.jsonl").open("w") as lines, (path / "blocks.jsonl").open("w") as blocks:
         for index in range(trials):
             if index % TRIALS_OF_A_BLOCK == 0:
                 blocks.write(to_json(_block(index)) + "\n")
-            lines.write(to_json(_trial(index, random)) + "\n")
+            lines.write(to_json(trial(index)) + "\n")
     _write_samples(path, trials - 1)
     return path
 
 
-def _header() -> RunHeader:
+def header() -> RunHeader:
+    """Of a made-up run."""
     return RunHeader(
         created="2026-01-02T03:04:05+00:00",
         bench={"name": "made-up", "board": {"kind": "virtual", "profile": "jetson-agx-orin"}},
@@ -81,7 +81,9 @@ def _block(index: int) -> BlockRecord:
     )
 
 
-def _trial(index: int, random: np.random.Generator) -> TrialRecord:
+def trial(index: int) -> TrialRecord:
+    """The one of that number; its figures scatter, and are the same each time."""
+    random = np.random.default_rng([SEED, index])
     policy = POLICIES[int(random.integers(len(POLICIES)))]
     energy_j = float(random.lognormal(-3, 0.3))
     latencies_s = tuple(random.lognormal(-5, 0.2, 4).tolist())
@@ -135,19 +137,19 @@ def _trial(index: int, random: np.random.Generator) -> TrialRecord:
     )
 
 
-class _Columns:
-    """Samples at 1 kHz about one trial."""
+class TraceColumns:
+    """Samples of one channel about a trial, from 20 ms before its window to 20 ms after it."""
 
-    def __init__(self, trial: int) -> None:
-        count = 80
-        self.index = np.arange(count, dtype=np.int64)
-        self.time_ns = _start_ns(trial) - 20_000_000 + self.index * 1_000_000
+    def __init__(self, trial: int, count: int) -> None:
+        self.index = trial * count + np.arange(count, dtype=np.int64)
+        at_ns = np.linspace(-20e6, 60e6, count)
+        self.time_ns = _start_ns(trial) + at_ns.astype(np.int64)
         self.channel = np.zeros(count, np.uint8)
-        self.power_w = np.where((self.index >= 20) & (self.index < 60), 8.0, 2.0)
+        self.power_w = np.where((at_ns >= 0) & (at_ns < 40e6), 8.0, 2.0)
         self.voltage_v = None
         self.current_a = None
 
 
 def _write_samples(path: Path, trial: int) -> None:
-    batch = batch_of(trial, _Columns(trial))
+    batch = batch_of(trial, TraceColumns(trial, 400))
     segment_path(path, 1).write_bytes(SCHEMA.serialize().to_pybytes() + batch.serialize().to_pybytes())

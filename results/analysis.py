@@ -2,7 +2,7 @@
 
 Warm-up, profile and reference trials count nowhere here. Refused and lost trials are counted and otherwise left out;
 failed ones miss their QoS and lower no mean energy, since a vain attempt is not an inference. Energies weigh each
-trial alike. Intervals are by the bootstrap over blocks; what was measured in the same blocks is compared block by block.
+trial alike. Intervals are by the bootstrap over blocks; of the same blocks, one is held against the other one by one.
 """
 
 from __future__ import annotations

@@ -84,15 +84,15 @@ def _trial_events(trial: TrialRecord, shift_ns: int) -> Iterator[Event]:
     outcome = {"outcome": trial.outcome, "note": trial.note, "qos_met": trial.qos_met, "accuracy": trial.accuracy}
     energy = asdict(trial.energy) if trial.energy else {}
     args = {"trial": trial.index, "n": trial.n, "chosen by": who, **outcome, **energy}
-    yield slice_of(f"{trial.workload} on {trial.action}", _TRIALS, begin_us, end_us, trial.kind, args)
-    if trial.policy is not None:
+    yield slice_of(f"{trial.workload} on {trial.action or 'a lost board'}", _TRIALS, begin_us, end_us, trial.kind, args)
+    if trial.policy is not None and trial.action is not None:
         told = {"trial": trial.index, "explored": trial.explored, "state": trial.state}
         opt = {} if trial.opt is None else {"opt": str(trial.opt.action), "opt_energy_j": trial.opt.energy_j}
         reward = {} if trial.reward is None else {"reward": trial.reward.value}
         yield moment(f"{who}: {trial.action}", _DECISIONS, begin_us, "decision", {**told, **opt, **reward})
     for reason in trial.condition.strayed:
         yield instant(f"strayed: {reason}", begin_us, "alarm")
-    if sum(trial.latencies_s) * 1e6 * _SLACK >= end_us - begin_us:
+    if trial.latencies_s and sum(trial.latencies_s) * 1e6 * _SLACK >= end_us - begin_us:
         yield from _inferences(trial, begin_us, end_us)
 
 

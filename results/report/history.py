@@ -88,7 +88,7 @@ def representative(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
     last: dict[str, TrialRecord] = {}
     times: dict[str, int] = {}
     for trial in trials:
-        if trial.kind == "trial" and trial.energy and trial.outcome == "ok":
+        if trial.kind == "trial" and trial.action and trial.energy and trial.outcome == "ok":
             decision = f"{trial.action.target}/{trial.action.precision}"
             last[decision] = trial
             times[decision] = times.get(decision, 0) + 1

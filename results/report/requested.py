@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from results.cells import LEFT_OUT
 from results.names import environment_order
 from results.records import TrialRecord
 
@@ -61,7 +62,7 @@ def frequencies(trials: Iterable[TrialRecord]) -> list[Frequency]:
     """By target and frequency."""
     found: dict[tuple[str, float], list[Any]] = {}
     for trial in trials:
-        if trial.action.frequency_hz is not None and trial.outcome != "refused":
+        if trial.action and trial.action.frequency_hz is not None and trial.outcome not in LEFT_OUT:
             setting = trial.action.target, trial.action.frequency_hz
             found.setdefault(setting, []).append(trial.observed.get("frequency_hz"))
     return [

@@ -135,7 +135,7 @@ def alarms_of(trial: TrialRecord) -> Iterator[Json]:
         yield alarm("samples lost", f"{100 * (1 - trial.energy.present):.2g} % of the window's samples")
     if trial.observed.get("throttled") is True:
         yield alarm("throttling", f"the board throttles at {trial.observed.get('temperature_c')} °C")
-    asked_hz, observed_hz = trial.action.frequency_hz, trial.observed.get("frequency_hz")
+    asked_hz, observed_hz = trial.action.frequency_hz if trial.action else None, trial.observed.get("frequency_hz")
     if asked_hz is not None and isinstance(observed_hz, (int, float)) and is_off(asked_hz, observed_hz):
         yield alarm("mismatch", f"{trial.action} ran at {observed_hz / 1e6:.0f} MHz")
     for reason in trial.condition.strayed:
@@ -155,7 +155,7 @@ def _condition(surroundings: Mapping[str, Any]) -> str:
 
 
 def _window(trial: TrialRecord, origin_ns: int) -> Json:
-    text = f"{trial.n} {TIMES} {trial.workload} on {trial.action}"
+    text = f"{trial.n} {TIMES} {trial.workload} on {trial.action or 'nothing'}"
     return {
         "from_s": (trial.start_ns - origin_ns) * 1e-9,
         "to_s": (trial.end_ns - origin_ns) * 1e-9,
@@ -167,7 +167,7 @@ def _last(trial: TrialRecord) -> Json:
     energy = trial.energy
     return {
         "index": trial.index,
-        "action": str(trial.action),
+        "action": str(trial.action or trial.outcome),
         "who": policy_name(trial.policy) if trial.policy else trial.kind,
         "explored": trial.explored,
         "environment": trial.environment,

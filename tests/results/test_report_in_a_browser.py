@@ -56,9 +56,7 @@ def test_every_figure_is_drawn_and_nothing_complains(browser: Browser, page: str
 def test_a_phone_need_not_scroll_sideways(browser: Browser, page: str) -> None:
     shown(browser, page, PHONE)
     assert browser.run("document.documentElement.scrollWidth") == PHONE
-    widest = (
-        "Math.max(...[...document.querySelectorAll('.plot .main-svg')].map((svg) => svg.getBoundingClientRect().right))"
-    )
+    ends = "[...document.querySelectorAll('.plot .main-svg')].map((svg) => svg.getBoundingClientRect().right)"
     assert browser.run(f"Math.max(...{ends})") <= PHONE
     assert browser.complaints == []
 
@@ -78,7 +76,7 @@ def test_in_the_dark_text_and_lines_stand_out(browser: Browser, page: str) -> No
                 paper,
                 text: Math.min(...all("p, h1, h2, h3, td, th, figcaption, summary, a, button", "color")),
                 ticks: Math.min(...all(".xtick text, .ytick text", "fill")),
-                lines: Math.min(...all("#figure-stretch .lines .js-line, #figure-learning-0 .lines .js-line", "stroke")),
+                lines: Math.min(...all("#figure-stretch .js-line, #figure-learning-0 .js-line", "stroke")),
             };
         })()"""
     )
