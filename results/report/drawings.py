@@ -141,15 +141,15 @@ def stretch(trials: Sequence[TrialRecord], samples: pa.Table) -> go.Figure:
 
 
 def changes(found: Sequence[Change]) -> go.Figure:
-    """Energy after over energy before, with intervals; a line a place and policy."""
+    """Energy after over energy before, less 1, with intervals; a line a place and policy."""
     shown = [(change, change.energy) for change in reversed(found) if change.energy]
     figure = figure_of(
         70 + 22 * len(shown),
-        {"title": {"text": "energy after, over before"}, "tickformat": ".0%", "zeroline": False},
+        {"title": {"text": "change of energy"}, "tickformat": "+.0%"},
         {"type": "category", "showgrid": False, "ticks": ""},
     )
     figure.add_scatter(
-        x=[estimate.value for _, estimate in shown],
+        x=[estimate.value - 1 for _, estimate in shown],
         y=[f"{change.workload}, {change.environment}, {row_name(change.policy, change.phase)}" for change, _ in shown],
         error_x={
             "type": "data",
@@ -161,9 +161,9 @@ def changes(found: Sequence[Change]) -> go.Figure:
         },
         mode="markers",
         marker={"color": [row_colour(change.policy, change.phase) for change, _ in shown], "size": 8},
-        hovertemplate="%{y}: %{x:.1%}<extra></extra>",
+        hovertemplate="%{y}: %{x:+.1%}<extra></extra>",
     )
-    figure.add_vline(x=1, line={"color": INK, "width": 1, "dash": "dot"})
+    figure.add_vline(x=0, line={"color": INK, "width": 1, "dash": "dot"})
     return figure
 
 
