@@ -57,6 +57,7 @@ def header() -> RunHeader:
         provenance="virtual",
         labels=(),
         calibrations=(),
+        engines={},
     )
 
 

@@ -22,6 +22,7 @@ def at_a_glance(run: Run) -> dict[str, str]:
         "Power meter": _joined(monitor, "kind", "sensor", "port") or "none: energy is not measured",
         "Link": _joined(link, "kind", "standard"),
         "Endpoints": ", ".join(_mapping(bench.get("endpoints"))),
+        "Engines": "; ".join(f"{name}: {words}" for name, words in run.header.engines.items()),
         "Workloads": "; ".join(_workload(each) for each in _list(suite.get("workloads"))),
         "Environments": ", ".join(sorted({trial.environment for trial in trials}, key=environment_order)),
         "Policies": ", ".join(

@@ -15,6 +15,7 @@ from results.report import render, write_report
 from results.run import Run
 from results.statistics import Estimate
 from results.store import RunStore
+from tests.results.test_timeline import LOST
 
 REWARD = RewardRecord(name="published", value=-1.0)
 
@@ -158,6 +159,11 @@ def test_a_run_that_has_hardly_begun_is_shown(tmp_path: Path, synthetic: ModuleT
 def test_an_unfinished_run_is_shown_as_far_as_it_goes(unfinished: Path) -> None:
     page = without_library(render(Run.read(unfinished)))
     assert "3 of 6 trials, unfinished" in page
+
+
+def test_a_lost_trial_is_counted_and_breaks_nothing(tmp_path: Path, synthetic: ModuleType) -> None:
+    page = without_library(render(synthetic.recorded(tmp_path / "run", {}, LOST, LOST | {"policy": "autoscale"})))
+    assert "1 lost with the board" in page
 
 
 def test_names_from_outside_stay_text(tmp_path: Path, synthetic: ModuleType) -> None:

@@ -13,6 +13,12 @@ from results import Run, RunStore, Trace, TraceWriter, write_perfetto, write_tim
 from tests.results.test_trace import HEADER, rows
 from tests.results.trace_format import checked
 
+LOST = {
+    **{"action": None, "n": 0, "latencies_s": (), "qos_met": 0, "accuracy": None, "energy": None, "learnt": None},
+    **{"opt": None, "truth_energy_j": None, "estimated_energy_j": None, "clock": None, "state": {}, "observed": {}},
+    **{"outcome": "lost", "note": "the board went away"},
+}
+
 
 def events_of(run: Run) -> list[dict[str, Any]]:
     path = run.path / "timeline.json"
@@ -64,6 +70,13 @@ def test_a_clock_that_began_again_does_not_turn_time_back(tmp_path: Path, synthe
     run = synthetic.recorded(tmp_path / "run", before, {"start_ns": 7_000_000, "end_ns": 17_000_000})
     trials = [event["ts"] for event in events_of(run) if event.get("cat") == "trial"]
     assert trials == [0.0, 1_010_000.0]
+
+
+def test_a_lost_trial_has_its_place_and_no_decision(tmp_path: Path, synthetic: ModuleType) -> None:
+    run = synthetic.recorded(tmp_path / "run", {}, LOST)
+    events = events_of(run)
+    assert [event["name"] for event in events if event.get("cat") == "trial"][1] == "mobilenet on a lost board"
+    assert len([event for event in events if event.get("cat") == "decision"]) == 1
 
 
 def test_a_run_that_has_hardly_begun_has_a_timeline(tmp_path: Path, synthetic: ModuleType) -> None:

@@ -22,6 +22,7 @@ from testbed.live.server import require_safe, serving
 from testbed.live.tail import RunTail, newest_run, state_of
 from testbed.live.watch import MeterWatch, RunWatch
 from tests.results import conftest as synthetic
+from tests.results.test_timeline import LOST
 
 TOKEN = "0123456789abcdef"
 LOCAL = "127.0.0.1"
@@ -133,6 +134,9 @@ def test_the_feed_tells_power_windows_progress_and_alarms(tmp_path: Path) -> Non
         assert [change["alarms"][0]["text"] for change in changes] == ["no answer"]
         watch.look()
         assert feed.since(number + 1, 0.0) == (number + 1, [])  # nothing new, nothing told
+        add(store, **LOST)
+        watch.look()
+        assert everything(feed)["now"]["last"]["action"] == "lost"
 
 
 def test_a_clock_that_began_again_starts_the_picture_anew(tmp_path: Path) -> None:
