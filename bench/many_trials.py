@@ -104,6 +104,7 @@ def trial(index: int) -> TrialRecord:
         latencies_s=latencies_s,
         transmit_s=0.0,
         receive_s=0.0,
+        compute_s=sum(latencies_s),
         qos_s=0.02,
         qos_met=4,
         accuracy=0.75,

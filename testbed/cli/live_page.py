@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -63,7 +62,7 @@ def _show_run(folder: Path, host: str, port: int, token: str | None) -> None:
     feed = Feed(about)
     with serving(feed, host, port, token) as address:
         _say(f"following {folder}", address)
-        RunWatch(tail, feed).follow(threading.Event())
+        RunWatch(tail, feed).follow()
 
 
 def _show_meter(bench: Bench, host: str, port: int, token: str | None) -> None:

@@ -10,7 +10,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-from results import TrialRecord
+from results import RecordError, StoreError, TrialRecord
 from results.records import from_json
 from results.run import read_header, read_plan
 from results.samples import segments, select, trial_of
@@ -51,16 +51,22 @@ class RunTail:
         self._first = True
 
     def look(self) -> News:
-        """Only whole lines and whole batches count: what is being written waits for the next look."""
+        """Only whole lines and whole batches count: what is being written waits. Raises StoreError for damage."""
         lines = self._lines()
         self._done += len(lines)
-        trials = tuple(from_json(TrialRecord, line) for line in lines[-HISTORY:])
+        trials = tuple(map(self._trial, lines[-HISTORY:]))
         state = state_of(self.path)
         samples = tuple(self._batches())
         if self._first and state == "complete" and trials:
             samples = (select(self.path, self._done, "trial", trials[0].index, trials[-1].index),)
         self._first = False
         return News(trials, samples, self._done, state)
+
+    def _trial(self, line: bytes) -> TrialRecord:
+        try:
+            return from_json(TrialRecord, line)
+        except RecordError as error:
+            raise StoreError(f"{self._trials}: {error}") from None
 
     def _lines(self) -> list[bytes]:
         with self._trials.open("rb") as file:

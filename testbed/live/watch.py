@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
@@ -33,12 +33,11 @@ class RunWatch:
         self._origin_ns: int | None = None
         self._told: tuple[int, str] | None = None
 
-    def follow(self, over: threading.Event) -> None:
-        """Until the event is set."""
+    def follow(self) -> None:
+        """Until interrupted."""
         while True:
             self.look()
-            if over.wait(LOOK_EVERY_S):
-                return
+            time.sleep(LOOK_EVERY_S)
 
     def look(self) -> None:
         """Once."""

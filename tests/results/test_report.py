@@ -5,13 +5,18 @@ from html.parser import HTMLParser
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from plotly.offline import get_plotlyjs
 
+from bench.many_trials import make_run as make_many
 from results import figures, formats
 from results.analysis import analyse
 from results.records import VIRTUAL_LABEL, ActionRecord, CalibrationFacts, ConditionRecord, RewardRecord
 from results.report import render, write_report
+from results.report.spread import envelope, spread
 from results.run import Run
 from results.statistics import Estimate
 from results.store import RunStore
@@ -164,6 +169,30 @@ def test_an_unfinished_run_is_shown_as_far_as_it_goes(unfinished: Path) -> None:
 def test_a_lost_trial_is_counted_and_breaks_nothing(tmp_path: Path, synthetic: ModuleType) -> None:
     page = without_library(render(synthetic.recorded(tmp_path / "run", {}, LOST, LOST | {"policy": "autoscale"})))
     assert "1 lost with the board" in page
+
+
+@given(st.lists(st.floats(0, 50), min_size=1, max_size=400), st.integers(2, 60))
+def test_a_line_over_the_run_is_bounded_and_hides_no_extreme(values: list[float], most: int) -> None:
+    time_s, all_values = np.arange(len(values), dtype=np.float64), np.array(values)
+    found = spread(time_s, all_values, most)
+    assert len(found.middle) <= most or len(values) <= most
+    assert (found.low.min(), found.high.max()) == (min(values), max(values))
+    assert ((found.low <= found.middle) & (found.middle <= found.high)).all()
+    assert (np.diff(found.time_s) > 0).all()
+
+
+@given(st.lists(st.floats(0, 50), min_size=1, max_size=400), st.integers(2, 60))
+def test_a_trace_is_bounded_and_hides_no_extreme(values: list[float], most: int) -> None:
+    time_s, power_w = envelope(np.arange(len(values), dtype=np.float64), np.array(values), most)
+    assert len(power_w) <= max(most, 2) or len(values) <= most
+    assert (power_w.min(), power_w.max()) == (min(values), max(values))
+    assert (np.diff(time_s) > 0).all()
+
+
+def test_the_benchmarks_run_is_one(tmp_path: Path) -> None:
+    page = without_library(render(Run.read(make_many(tmp_path / "run", 60))))
+    assert "60 of 61 trials, unfinished" in page
+    assert 'id="figure-stretch"' in page
 
 
 def test_names_from_outside_stay_text(tmp_path: Path, synthetic: ModuleType) -> None:

@@ -98,6 +98,15 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
         RunTail(tmp_path)
 
 
+def test_a_damaged_line_is_named(tmp_path: Path) -> None:
+    with writing(tmp_path / "run") as store:
+        add(store)
+    with (tmp_path / "run" / "trials.jsonl").open("ab") as file:
+        file.write(b'{"index":1}\n')
+    with pytest.raises(StoreError, match=r"trials\.jsonl: not a TrialRecord"):
+        RunTail(tmp_path / "run").look()
+
+
 def test_the_run_going_on_is_found_by_its_bench(tmp_path: Path) -> None:
     with writing(tmp_path / "old") as store:
         assert newest_run(tmp_path, "mine") is None
