@@ -58,6 +58,8 @@ def header() -> RunHeader:
         labels=(),
         calibrations=(),
         engines={},
+        networks={},
+        meter=None,
     )
 
 
