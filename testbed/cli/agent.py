@@ -20,7 +20,9 @@ _PIPE_COLUMNS = 120
 """width of what goes to a file or a pipe"""
 _screen = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _PIPE_COLUMNS)
 
-agent = typer.Typer(help="Put the agent's place on a board, look at it, take it away.", no_args_is_help=True)
+agent = typer.Typer(
+    help="Put the agent's place on a board, look at it, take it away.", no_args_is_help=True, rich_markup_mode=None
+)
 
 Host = Annotated[str, typer.Argument(help="The board: user@host, or ssh://user@host:port.")]
 Python = Annotated[str | None, typer.Option(help="The board's Python, 3.10 to 3.12. Default: python3.")]

@@ -30,7 +30,7 @@ _PIPE_COLUMNS = 120
 """width of what goes to a file or a pipe"""
 _screen = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _PIPE_COLUMNS)
 
-board = typer.Typer(help="A board's clocks, modes and sensors, by hand.", no_args_is_help=True)
+board = typer.Typer(help="A board's clocks, modes and sensors, by hand.", no_args_is_help=True, rich_markup_mode=None)
 
 BenchFile = Annotated[Path | None, typer.Option("--bench", help="The bench file. Default: this machine.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -29,7 +29,9 @@ _PIPE_COLUMNS = 150
 _screen = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_COLUMNS)
 _steps = Console(stderr=True, highlight=False, soft_wrap=True)
 
-models = typer.Typer(help="The networks a suite can name, and your own beside them.", no_args_is_help=True)
+models = typer.Typer(
+    help="The networks a suite can name, and your own beside them.", no_args_is_help=True, rich_markup_mode=None
+)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Labelled = Annotated[

@@ -36,7 +36,11 @@ _PIPE_COLUMNS = 120
 """width of what goes to a file or a pipe"""
 _screen = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _PIPE_COLUMNS)
 
-net = typer.Typer(help="Shape a network path, play a trace onto it, look at it, probe it.", no_args_is_help=True)
+net = typer.Typer(
+    help="Shape a network path, play a trace onto it, look at it, probe it.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 Interface = Annotated[str, typer.Option(help="The network interface whose packets are shaped.")]
 To = Annotated[list[str], typer.Option(help="Whose packets: HOST:PORT of the endpoint. May be given again.")]

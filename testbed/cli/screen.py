@@ -1,0 +1,26 @@
+"""What commands write on, how they end, and arguments that several take."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+FAILED, INTERRUPTED = 1, 130
+_PIPE_COLUMNS = 120
+"""width of what goes to a file or a pipe"""
+SCREEN = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_COLUMNS)
+ERRORS = Console(stderr=True, soft_wrap=True, highlight=False)
+
+BenchFile = Annotated[Path, typer.Option("--bench", help="The bench file: everything on the table.")]
+RunFolder = Annotated[Path, typer.Argument(help="A run folder, as `testbed run` makes it.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def print_json(value: Any) -> None:
+    """Indented, on stdout."""
+    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
