@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 from testbed.calibration import CalibrationRecord, Conditions, settings_of, store
+from testbed.cli import run_command_line
 from testbed.config import load_bench
 
 BENCH = """
@@ -72,6 +76,21 @@ class CommandLine:
         process = self.start(*arguments)
         out, err = process.communicate(timeout=PATIENCE_S)
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    def within(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """The same within this process, which has imported all it takes: for what ends before anything is measured."""
+        here = Path.cwd()
+        os.chdir(self.folder)
+        try:
+            with (
+                patch.dict(os.environ, self.environment),
+                redirect_stdout(io.StringIO()) as out,
+                redirect_stderr(io.StringIO()) as err,
+            ):
+                status = run_command_line(arguments)
+        finally:
+            os.chdir(here)
+        return subprocess.CompletedProcess(arguments, status, out.getvalue(), err.getvalue())
 
     def write(self, name: str, text: str) -> str:
         (self.folder / name).write_text(text)

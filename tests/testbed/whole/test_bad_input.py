@@ -29,7 +29,7 @@ LINUX_SUITE = (
 
 
 def complaint(line: CommandLine, *arguments: str) -> str:
-    done = line.run(*arguments)
+    done = line.within(*arguments)
     assert done.returncode not in (0, 130), done.stdout
     assert "Traceback" not in done.stderr, done.stderr
     assert not (line.folder / "runs").exists() or not any((line.folder / "runs").iterdir())
@@ -43,7 +43,7 @@ def complaint(line: CommandLine, *arguments: str) -> str:
         (BENCH.replace("shunt_ohm", "shunt_omh"), SUITE, "monitor.shunt_omh: unknown key; did you mean 'shunt_ohm'?"),
         (BENCH, SUITE.replace("50 ms", "50 mV"), "'50 mV' is a voltage; a time is expected"),
         (BENCH, SUITE.replace("gpu/fp32@max", "npu/fp32@max"), "has no target 'npu'; did you mean 'gpu'?"),
-        (BENCH, SUITE.replace("mobilenet-v2", "mobilenet-v9"), "did you mean 'mobilenet-v2'?"),
+        (BENCH, SUITE.replace("mobilenet-v2", "mobilenet-v9"), "did you mean 'mobilenet-v3'?"),
         (BENCH, SUITE.replace("mobilenet-v2", "{files: {fp32: gone.onnx}, accuracy: {fp32: 1}}"), "gone.onnx"),
         (
             BENCH,
@@ -144,14 +144,14 @@ def test_a_half_written_run_is_shown_and_not_doubled(finished: CommandLine, tmp_
     ],
 )
 def test_wrong_arguments_explain_the_usage(command_line: CommandLine, arguments: tuple[str, ...]) -> None:
-    done = command_line.run(*arguments)
+    done = command_line.within(*arguments)
     assert done.returncode == 2
     assert "Usage" in done.stderr
 
 
 @pytest.mark.parametrize("of", ["bench", "suite", "arena"])
 def test_the_schema_is_json_and_closed(command_line: CommandLine, of: str) -> None:
-    schema = json.loads(command_line.run("schema", of).stdout)
+    schema = json.loads(command_line.within("schema", of).stdout)
     assert schema["additionalProperties"] is False
     assert "name" in schema["properties"]
 

@@ -203,7 +203,7 @@ def test_a_full_disk_stops_the_run_with_one_message_and_keeps_what_was_durable(c
         pytest.skip("needs root to mount a small tmpfs")
     small = command_line.folder / "runs"
     small.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(small)], check=False)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=500k", "tmpfs", str(small)], check=False)
     if mounted.returncode != 0:
         pytest.skip("cannot mount a tmpfs here")
     try:
