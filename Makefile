@@ -95,9 +95,9 @@ $(VENV)/.run: requirements.lock pyproject.toml | $(BIN)/pip
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
-# The agent is tested over a real SSH server, the driver against the real firmware, pages in a real browser, the netem link
-# in a User-Mode Linux where this kernel has no netem; what cannot be installed without root its tests skip, and say so. Of
-# pnnx the program is used, not its Python package: its dependency, PyTorch, stays out.
+# The agent is tested over a real SSH server, the driver against the real firmware, pages in a real browser, co-runners with
+# stress-ng, the netem link in a User-Mode Linux where this kernel has no netem; what cannot be installed without root its
+# tests skip, and say so. Of pnnx the program is used, not its Python package: its dependency, PyTorch, stays out.
 $(VENV)/.develop: requirements-dev.lock $(VENV)/.run $(VENV)/.tensorrt
 	@command -v sshd >/dev/null || [ -x /usr/sbin/sshd ] || [ "$$(id -u)" != 0 ] || \
 		{ apt-get update -qq && apt-get install -y -qq openssh-server >/dev/null; }
@@ -105,6 +105,8 @@ $(VENV)/.develop: requirements-dev.lock $(VENV)/.run $(VENV)/.tensorrt
 		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; }
 	@command -v linux.uml >/dev/null || [ "$$(uname -m)" != x86_64 ] || [ "$$(id -u)" != 0 ] || \
 		{ apt-get update -qq && apt-get install -y -qq user-mode-linux iproute2 kmod procps util-linux >/dev/null; }
+	@command -v stress-ng >/dev/null || [ "$$(id -u)" != 0 ] || \
+		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends stress-ng >/dev/null; }
 	@[ "$$(id -u)" != 0 ] || $(MAKE) --no-print-directory $(VENV)/.avr $(VENV)/.simavr
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps pnnx==20261020

@@ -1,6 +1,7 @@
 """Records of runs: the store that writes them, what is computed from them, and the report that shows it."""
 
 from results.durable import StoreError, StoreFull
+from results.quality import Health, health
 from results.records import (
     ActionRecord,
     BlockRecord,
@@ -33,6 +34,7 @@ __all__ = [
     "ClockFit",
     "ConditionRecord",
     "EnergyRecord",
+    "Health",
     "MarksRecord",
     "MeterRecord",
     "NetworkRecord",
@@ -50,6 +52,7 @@ __all__ = [
     "TraceHeader",
     "TraceWriter",
     "TrialRecord",
+    "health",
     "summary",
     "write_comparison",
     "write_csv",

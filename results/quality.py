@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from results.records import ClockFit, EnergyRecord, TrialRecord
 from results.run import Run
 from results.statistics import CONFIDENCE, RESAMPLES, Estimate
 
+_FIGURES = re.compile(r"-?\d+(?:\.\d+)?")
+_REASONS_TOLD = 3
 COVERAGE_FACTOR = 2.0
 """how many standard uncertainties a measured energy may lie from the truth to count as covered"""
 
@@ -80,9 +83,35 @@ class Strays:
 
 
 @dataclass(frozen=True, slots=True)
+class Health:
+    """Whether the run was made as its suite asks."""
+
+    trials: int
+    tagged: int
+    """of these, how many were off their condition, or the board not as asked"""
+    most_tagged: float
+    """share of tagged trials that the suite still takes for healthy"""
+    reasons: Mapping[str, int]
+    """reason, its figures left out -> how many trials had it; the most frequent first"""
+
+    @property
+    def passed(self) -> bool:
+        """Whether no more were tagged than the suite takes."""
+        return self.tagged <= self.most_tagged * self.trials
+
+    def __str__(self) -> str:
+        verdict = "healthy" if self.passed else "unhealthy"
+        often = "; ".join(f"{count} x {reason}" for reason, count in list(self.reasons.items())[:_REASONS_TOLD])
+        tagged = f"{self.tagged} of {self.trials} trials tagged, {self.most_tagged:.0%} are taken"
+        return f"{verdict}: {tagged}" + (f" ({often})" if often else "")
+
+
+@dataclass(frozen=True, slots=True)
 class QualityOfRun:
     """Over the trials and reference trials of a run; None, or empty, where nothing can be said."""
 
+    health: Health | None
+    """None before the first trial, or where the suite states no share"""
     truth: TruthCheck | None
     drift: Drift | None
     uncertainty: Uncertainty | None
@@ -104,6 +133,7 @@ def assess(run: Run) -> QualityOfRun:
             fits.setdefault(f"marks by {block.marks.method}", []).append(block.marks.fit)
     fits.setdefault("board", []).extend(trial.clock for trial in trials if trial.clock)
     return QualityOfRun(
+        health=health(run),
         truth=truth_check(trials),
         drift=drift([trial for trial in trials if trial.kind == "reference"], run.header.seed),
         uncertainty=_uncertainty([trial.energy for trial in trials if trial.energy]),
@@ -116,6 +146,18 @@ def assess(run: Run) -> QualityOfRun:
         ),
         strayed=_strayed(trials),
     )
+
+
+def health(run: Run) -> Health | None:
+    """Of the trials that speak for the run, as far as it has come."""
+    trials, most_tagged = judged(run), run.header.suite.get("most_tagged")
+    if not trials or not isinstance(most_tagged, int | float):
+        return None
+    reasons = Counter(
+        reason for trial in trials for reason in {_FIGURES.sub("…", said) for said in trial.condition.strayed}
+    )
+    tagged = sum(bool(trial.condition.strayed) for trial in trials)
+    return Health(len(trials), tagged, float(most_tagged), dict(reasons.most_common()))
 
 
 def _strayed(trials: Iterable[TrialRecord]) -> dict[str, Strays]:

@@ -27,6 +27,7 @@ from testbed.config import Bench, Environment, Suite, Workload, bench_schema
 from testbed.endpoints import as_request, terms
 from testbed.environments import resolve_environment
 from testbed.errors import BenchError
+from testbed.interference import origins, require_co_runners
 from testbed.meter import Meter
 from testbed.models import zoo
 from testbed.models.cache import Artifact
@@ -36,6 +37,7 @@ from testbed.plan import build_plan
 from testbed.records import calibration_facts, meter_record, network_record
 from testbed.remote import RequestFailed
 from testbed.runner import Runner, Watcher
+from testbed.warmth import require_temperature
 
 _log = logging.getLogger(__name__)
 
@@ -96,6 +98,8 @@ def _carry_out(
         offered = opened.processors(), opened.identity["frequencies_hz"], opened.board_name
         suite = expand_suite(suite, *offered)
         actions = resolve_actions(suite.actions, *offered, opened.identity["absent"])
+        require_co_runners(opened.agent, suite)
+        require_temperature(opened.agent, suite)
         _rehearse(bench, suite, models, actions)
         with serving(opened, _served(models, actions), seed) as servers:
 
@@ -133,6 +137,8 @@ def _metering(opened: OpenBench) -> AbstractContextManager[Meter | None]:
 def _require_policies(suite: Suite) -> None:
     for use in suite.policies:
         policies.require(use.name, use.options)
+        if use.hold is not None and use.name in policies.CLAIRVOYANT:
+            raise BenchError(f"policy '{use.name}' picks the best of every moment: it cannot hold; leave 'hold' out")
 
 
 def _rehearse(bench: Bench, suite: Suite, models: Models, actions: Sequence[Action]) -> None:
@@ -294,7 +300,7 @@ def _header(opened: OpenBench, suite: Suite, models: Models, meter: Meter | None
         versions={"python": platform.python_version(), **_versions()},
         host={"machine": platform.machine(), "system": platform.platform(), "node": platform.node()},
         provenance=bench.provenance,
-        labels=(*bench.board.labels, *(opened.link.labels if opened.link else ())),
+        labels=(*bench.board.labels, *(opened.link.labels if opened.link else ()), *origins(suite)),
         engines=opened.identity["engines"],
         calibrations=tuple(map(calibration_facts, opened.calibrations.used if opened.calibrations else ())),
     )

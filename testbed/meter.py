@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from types import TracebackType
 
 from power import (
@@ -33,6 +34,8 @@ TRACE_TIMEOUT_S = 3.0
 WINDOW_MARGIN = 1.02
 """over the meter's shortest window, whose rate is known better and better as it runs"""
 REOPENINGS = 5
+_LEAST_PERIODS = 4
+"""of the meter, about two marks between which less went by"""
 WARM_UP_S = 1.0
 """trace that must be there before the first trial: it settles the fit of the meter's clock"""
 
@@ -144,6 +147,34 @@ class Meter:
             pad_s=PAD * guard_s,
             guard_s=guard_s,
             busy_s=busy_s,
+        )
+
+    def energy_of(self, marks: Marks) -> Energy | None:
+        """What the board drew between two marks however close they are, by its mean power about them.
+
+        Its uncertainty is that of a window long enough for the meter, in proportion. None where the trace has holes.
+        """
+        lasted_ns = marks.end_ns - marks.start_ns
+        beside_ns = max(0, round(_LEAST_PERIODS * self.spec.period_s * 1e9) - lasted_ns) // 2 + 1
+        start_ns, end_ns = marks.start_ns - beside_ns, marks.end_ns + beside_ns
+        margin_ns = round((2 * self.spec.period_s + 3 * marks.standard_uncertainty_s) * 1e9)
+        try:
+            about = cut(
+                self.trace(start_ns - margin_ns, end_ns + margin_ns),
+                start_ns,
+                end_ns,
+                replace(self.spec, shortest_window_s=0.0),
+                clock_uncertainty_s=marks.standard_uncertainty_s,
+            )
+        except TransientError:
+            return None
+        share = lasted_ns / (end_ns - start_ns)
+        return replace(
+            about,
+            energy_j=about.energy_j * share,
+            standard_uncertainty_j=about.standard_uncertainty_j * share,
+            budget_j={cause: part_j * share for cause, part_j in about.budget_j.items()},
+            window_s=lasted_ns * 1e-9,
         )
 
     def trace(self, start_ns: int, end_ns: int) -> Samples:

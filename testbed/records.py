@@ -155,6 +155,7 @@ def decision_record(trial: TrialRecord) -> dict[str, Any]:
     assert trial.learnt is not None
     return {
         "workload": trial.workload,
+        "block": trial.block,
         "state": trial.state,
         "action": _action(trial),
         "outcome": {

@@ -37,6 +37,8 @@ from testbed.records import (
 )
 from testbed.remote import BoardLost
 from testbed.surroundings import Blocks, Surroundings
+from testbed.switching import with_cost
+from testbed.warmth import Discipline, Wait
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +52,9 @@ class Watcher(Protocol):
     """Who wants to see the run as it goes."""
 
     def trial_begins(self, planned: PlannedTrial) -> None: ...
+
+    def waits(self, text: str) -> None:
+        """Why the trial is put off, and how that goes; an empty text when it is over."""
 
     def trial_done(self, trial: TrialRecord) -> None: ...
 
@@ -86,7 +91,9 @@ class Runner:
         self._store = store
         self._watcher = watcher
         self._surroundings = Surroundings(bench.agent, bench.link, bench.bench.link, servers.urls)
-        self._blocks = Blocks(bench, self._surroundings, meter, alignment, store)
+        self._discipline = Discipline(bench.agent, suite, bench.now_ns, watcher.waits)
+        self._blocks = Blocks(bench, self._surroundings, meter, alignment, store, self._discipline)
+        self._wait = Wait()
         self._lifeline = Lifeline(bench.bench, bench.start_again)
         self._furnish = furnish
         self._policies_ready = False
@@ -142,7 +149,11 @@ class Runner:
         if planned.policy is not None and not self._policies_ready:
             self._prepare_policies()
             self._policies_ready = True
-        self._blocks.follow(planned)
+        self._wait = self._blocks.follow(planned)
+        if planned.kind != "warmup":
+            self._discipline.await_band(self._wait)
+            if self._wait.waited_s:
+                self._bench.board_clock.update()
 
     def _revive(self, loss: BoardLost) -> str:
         """Have the board back with all that the run needs on it, its clock mapped anew; returns how it came back."""
@@ -214,7 +225,7 @@ class Runner:
 
     def _who(self, planned: PlannedTrial, *, again: bool) -> dict[str, Any]:
         if planned.policy is not None:
-            return {"policy": planned.policy, "again": again}
+            return {"policy": planned.policy, "block": planned.block, "again": again}
         assert planned.action is not None
         return {"action": asdict(self._actions[planned.action])}
 
@@ -264,12 +275,19 @@ class Runner:
             opt=opt_record(answer["opt"]),
             truth_energy_j=answer["truth_j"],
             radio_penalty_j=self._surroundings.penalty_j(answer["action"]["target"], answer["request_bytes"]),
-            condition=self._surroundings.as_met(answer["observed"]["rssi_dbm"], answer["strayed"]),
-            observed=answer["observed"],
+            condition=self._surroundings.as_met(
+                answer["observed"]["rssi_dbm"], (*self._wait.strayed, *answer["strayed"])
+            ),
+            observed=self._observed(answer),
             clock=clock_record(self._bench.board_clock.fit),
             outcome="failed" if failed else "refused" if refusal else "ok",
             note=answer["failure"] or refusal or remark,
         )
+
+    def _observed(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        """As the board told, with the energy of a change of clocks and what went by before the trial."""
+        observed = with_cost(answer["observed"], self._meter, self._bench.board_clock)
+        return observed | ({"wait": self._wait.as_facts()} if self._wait.readings else {})
 
     def _learn(
         self, planned: PlannedTrial, energy: EnergyRecord | None
@@ -296,6 +314,7 @@ class Runner:
                 seed=self._store.header.seed * 1000 + number,
                 options=use.options,
                 profile=records,
+                holds=use.hold is not None,
             )
             if use.name in policies.CLAIRVOYANT:
                 continue

@@ -22,6 +22,7 @@ from testbed.opening import OpenBench
 from testbed.plan import PlannedTrial
 from testbed.records import clock_record, marks_record
 from testbed.remote import RemoteAgent
+from testbed.warmth import Discipline, Wait
 
 _log = logging.getLogger(__name__)
 
@@ -44,29 +45,47 @@ class Surroundings:
         self._settings = settings
         self._endpoints = endpoints
         self._was: Moment | None = None
-        self._co_runner: dict[str, float] = {}
+        self._co_runner: dict[str, Any] = {}
+        self._paths: tuple[dict[str, Any], dict[str, Any], dict[str, Any], tuple[str, ...]] = {}, {}, {}, ()
         self._applied: dict[str, Applied] = {}
         self.condition = ConditionRecord(asked={}, applied={}, observed={}, strayed=())
         """in force"""
 
     def impose(self, wanted: Moment, *, anew: bool) -> None:
-        """Put a moment in force where it is not yet; all of it when `anew`."""
-        was, co_runner = self._was, {"cpu": wanted.co_cpu, "memory": wanted.co_memory}
-        if wanted == was and not anew:
+        """Put a moment in force where it is not yet; all of it when `anew`. A co-runner is looked at each time."""
+        was = self._was
+        if wanted == was and not anew and not wanted.co_runs:
             return
-        if anew or was is None or (was.co_cpu, was.co_memory) != (wanted.co_cpu, wanted.co_memory):
-            self._co_runner = self._agent.ask("co_run", **co_runner)
-        asked: dict[str, Any] = {"co_runner": co_runner}
-        applied: dict[str, Any] = {"co_runner": self._co_runner}
+        if anew or was is None or was.co_runs or wanted.co_runs:
+            self._co_runner = self._agent.ask("co_run", load=wanted.co_runner())
+        if anew or wanted != was:
+            self._paths = self._with_paths(wanted)
+        self._was = wanted
+        asked, applied, observed, strayed = self._paths
+        found = dict(self._co_runner)
+        self.condition = ConditionRecord(
+            strayed=(*found.pop("strayed"), *strayed),
+            asked={"co_runner": wanted.co_runner()} | asked,
+            applied={"co_runner": found} | applied,
+            observed=observed,
+        )
+
+    def rest(self) -> None:
+        """Have nothing run beside the board until the next moment is put in force."""
+        self._agent.ask("co_run", load={})
+        self._was = None
+
+    def _with_paths(self, wanted: Moment) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any], tuple[str, ...]]:
+        """Of the links to remote targets: asked, applied, observed, and in which ways that is not as asked."""
+        asked: dict[str, Any] = {}
+        applied: dict[str, Any] = {}
         if self._link is not None and self._settings is not None:
             for target, condition in _conditions(wanted, self._settings.standard).items():
                 if target in self._link.targets:
                     result = self._applied[target] = self._link.apply(condition, target)
                     asked[_LINKS[target]] = result.asked.as_json()
                     applied[_LINKS[target]] = result.observed.as_json() | {"time_ns": result.time_ns}
-        self._was = wanted
-        observed, strayed = self._probed()
-        self.condition = ConditionRecord(asked=asked, applied=applied, observed=observed, strayed=strayed)
+        return asked, applied, *self._probed()
 
     def require_held(self) -> None:
         """Raises BenchError where the condition has ended meanwhile: what was measured is then worth nothing."""
@@ -124,19 +143,28 @@ class Blocks:
         meter: Meter | None,
         alignment: Alignment | None,
         store: RunStore,
+        discipline: Discipline,
     ) -> None:
         self._bench = bench
         self._surroundings = surroundings
         self._meter = meter
         self._alignment = alignment
         self._store = store
+        self._discipline = discipline
         self._latest: PlannedTrial | None = None
 
-    def follow(self, planned: PlannedTrial) -> None:
-        """Put the condition of this trial in force, in a block of its own where the plan begins one."""
+    def follow(self, planned: PlannedTrial) -> Wait:
+        """Put the condition of this trial in force, in a block of its own where the plan begins one.
+
+        Returns how the board cooled down before it, which it does with nothing beside it.
+        """
+        wait = Wait()
         new_block = self._latest is None or planned.block != self._latest.block
         if new_block:
             self.end()
+            if self._latest is not None and self._discipline.cools:
+                self._surroundings.rest()
+                wait = self._discipline.cool_down()
         self._surroundings.impose(planned.surroundings, anew=new_block)
         self._latest = planned
         if new_block:
@@ -144,6 +172,7 @@ class Blocks:
             if self._alignment is not None:
                 self._alignment.begin()
             self._record(planned, "begin")
+        return wait
 
     def broke_off(self) -> None:
         """The board was lost: the next trial begins its block anew, and what was in force is imposed again."""

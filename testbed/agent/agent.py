@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 
 from scheduler import policies
-from scheduler.contract import REMOTE_TARGETS, Action, Network, Outcome, Policy, State, Task
+from scheduler.contract import REMOTE_TARGETS, Action, Network, Outcome, State, Task
 from scheduler.estimator import Estimator
 from scheduler.oracle import choose, score
 from scheduler.profile import ProfileRecord
-from scheduler.replay import replay
 from testbed.agent.contract import (
     Board,
     Controlled,
@@ -26,6 +25,7 @@ from testbed.agent.contract import (
     Target,
     Tensors,
 )
+from testbed.agent.decider import Decider
 from testbed.agent.footing import Footing, plain
 from testbed.agent.guard.lease import sweep
 from testbed.agent.life import SignsOfLife
@@ -52,10 +52,8 @@ class Agent:
         self._loaded: dict[str, Model] = {}
         self._sessions: dict[tuple[str, str, str], Session] = {}
         self._actions: tuple[Action, ...] = ()
-        self._policies: dict[str, Policy] = {}
+        self._deciders: dict[str, Decider] = {}
         self._estimator: Estimator | None = None
-        self._decided: dict[str, tuple[State, Action]] = {}
-        self._pending: dict[str, tuple[State, Action, Outcome]] = {}
         self._footing = Footing(board)
         self._shaping = ExitStack()
 
@@ -129,8 +127,11 @@ class Agent:
         """Fit the on-board estimator to metered trials."""
         self._estimator = Estimator.fit([self._profile_record(record) for record in records], idle_power_w)
 
-    def policy(self, name: str, seed: int, options: dict[str, Any], profile: list[dict[str, Any]]) -> None:
-        """Build a policy. `profile` holds the metered trials, for policies that choose from a table."""
+    def policy(self, name: str, seed: int, options: dict[str, Any], profile: list[dict[str, Any]], holds: bool) -> None:
+        """Build a policy. `profile` holds the metered trials, for policies that choose from a table.
+
+        `holds`: within a block each processor stays at the frequency that the policy chose for it first.
+        """
         policy = policies.build(
             name,
             self._actions,
@@ -141,26 +142,31 @@ class Agent:
         )
         if hasattr(policy, "reward") and self._estimator is None:
             raise policies.PolicyError(f"policy '{name}' learns from energy, and without a monitor there is none")
-        self._policies[name] = policy
+        self._deciders[name] = Decider(policy, self._actions, holds=holds)
 
     def replay(self, name: str, decisions: list[dict[str, Any]]) -> None:
         """Bring a policy to where a broken-off run left it, by the decisions and outcomes on record.
 
         Raises `scheduler.replay.ReplayDiverged` when the policy decides otherwise than it did then.
         """
-        replay(
-            self._policies[name],
-            self._actions,
-            (
-                (self._state(on["workload"], on["state"]), Action(**on["action"]), _outcome(on["outcome"]))
-                for on in decisions
-            ),
+        self._deciders[name].replay(
+            (on["block"], self._state(on["workload"], on["state"]), Action(**on["action"]), _outcome(on["outcome"]))
+            for on in decisions
         )
 
-    def co_run(self, cpu: float, memory: float) -> dict[str, float]:
-        """Start, change or stop the co-runner; returns the load confirmed to run."""
-        confirmed = self._board.co_run(CoRun(cpu, memory) if cpu or memory else None)
-        return {"cpu": confirmed.cpu, "memory": confirmed.memory}
+    def co_run(self, load: dict[str, Any]) -> dict[str, Any]:
+        """Start, change, look at or stop the co-runner, by the fields of `CoRun`; returns those of `CoRunning`."""
+        wanted = CoRun.of(load)
+        found = self._board.co_run(wanted if wanted.cpu or wanted.memory or wanted.command else None)
+        return {**asdict(found), "program": list(found.program), "strayed": list(found.strayed)}
+
+    def cannot_co_run(self, loads: list[dict[str, Any]]) -> list[str]:
+        """What keeps each of these co-runners from running here; an empty text where nothing does."""
+        return [self._board.cannot_co_run(CoRun.of(load)) for load in loads]
+
+    def warmth(self) -> dict[str, Any]:
+        """How warm the board is now, in the fields of `Warmth`."""
+        return asdict(self._board.warmth())
 
     def air(self, condition: dict[str, float], target: str) -> dict[str, float]:
         """Put a virtual board's way to a remote target under a condition; returns the condition in force."""
@@ -224,22 +230,19 @@ class Agent:
     ) -> dict[str, Any]:
         """Observe, decide, run.
 
-        `who` is {"policy": name, "again": whether to repeat its last decision}, or {"action": {...}}. `signals` are
-        those of the state (rssi_dbm, peer_rssi_dbm) which the link stands for, whatever the board's radio receives.
+        `who` is {"policy": name, "block": of the trial, "again": whether to repeat its last decision}, or
+        {"action": {...}}. `signals` are those of the state (rssi_dbm, peer_rssi_dbm) which the link stands for,
+        whatever the radio receives.
         """
         task = self._tasks[workload]
         telemetry = self._board.observe()
         seen = {"rssi_dbm": telemetry.rssi_dbm, "peer_rssi_dbm": telemetry.peer_rssi_dbm, **(signals or {})}
         state = State(task, telemetry.co_cpu, telemetry.co_memory, **seen)
-        policy = self._policies[who["policy"]] if "policy" in who else None
-        if policy is None:
+        decider = self._deciders[who["policy"]] if "policy" in who else None
+        if decider is None:
             action = Action(**who["action"])
-        elif who["again"]:
-            # A decision is made once, so that the policy's record can be replayed whatever the meter did.
-            state, action = self._decided[who["policy"]]
         else:
-            action = policy.select(state, self._actions)
-            self._decided[who["policy"]] = state, action
+            state, action = decider.again() if who["again"] else decider.decide(state, who["block"])
         self._footing.take(action)
         opt = self._opt(task, action)
         inputs = self._loaded[workload].inputs
@@ -250,14 +253,14 @@ class Agent:
         )
         footing, strayed = self._footing.leave()
         estimated_j = self._estimated_energy_j(state, action, trial)
-        if policy is not None:
+        if decider is not None:
             latency_s, accuracy = sum(trial.latencies_s) / trial.n, task.accuracy[action.precision]
             outcome = Outcome(latency_s, estimated_j or 0.0, accuracy, trial.failure is not None)
-            self._pending[who["policy"]] = (state, action, outcome)
+            decider.await_energy(outcome)
         return {
             "state": _state_values(state),
             "action": asdict(action),
-            "explored": bool(getattr(policy, "explored", False)),
+            "explored": bool(decider is not None and getattr(decider.policy, "explored", False)),
             "start_ns": trial.start_ns,
             "end_ns": trial.end_ns,
             "marked_ns": trial.marked_ns,
@@ -286,10 +289,10 @@ class Agent:
 
         Returns the outcome it was told, and the reward it made of it (None for a policy that has none).
         """
-        state, action, outcome = self._pending.pop(policy)
+        state, action, outcome = self._deciders[policy].take_pending()
         if energy_j is not None:
             outcome = replace(outcome, energy_j=energy_j)
-        learner = self._policies[policy]
+        learner = self._deciders[policy].policy
         learner.update(state, action, outcome)
         reward = getattr(learner, "reward", None)
         unknown = energy_j is None and self._estimator is None

@@ -133,11 +133,50 @@ class Telemetry:
 
 
 @dataclass(frozen=True, slots=True)
+class Warmth:
+    """How warm the board is now."""
+
+    temperature_c: float | None
+    """of its warmest sensor; None where it has none"""
+    throttled: bool | None
+    """None where the board does not tell"""
+
+
+@dataclass(frozen=True, slots=True)
 class CoRun:
-    """An interfering load as the suite names it: fractions of the board's CPU and memory bandwidth."""
+    """An interfering load as the suite names it."""
 
     cpu: float
+    """busy share of its cores, 0..1"""
     memory: float
+    """share of the board's memory bandwidth, 0..1"""
+    cores: tuple[int, ...] = ()
+    """that it is pinned to; empty: it runs on all of them"""
+    nice: int = 0
+    command: tuple[str, ...] = ()
+    """a program of the user's own, which makes the load that it makes"""
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> CoRun:
+        """From plain values, of which what is not asked for is left out."""
+        tuples = {name: tuple(values[name]) for name in ("cores", "command") if name in values}
+        return cls(**{"cpu": 0.0, "memory": 0.0, **values, **tuples})
+
+
+@dataclass(frozen=True, slots=True)
+class CoRunning:
+    """A co-runner as it was found to run."""
+
+    cpu: float
+    """busy share of its cores: measured, or as asked where it is modelled"""
+    memory: float | None = None
+    """share of the memory bandwidth, where it is modelled; nothing reads it back on a real board"""
+    program: tuple[str, ...] = ()
+    """what makes it; empty where nothing does"""
+    full_memory_bytes_per_s: float | None = None
+    """what the board's memory gives, of which shares are; None where no share was asked, or it is modelled"""
+    strayed: tuple[str, ...] = ()
+    """in which ways it does not run as asked"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +218,14 @@ class Board(Protocol):
 
     def observe(self) -> Telemetry: ...
 
-    def co_run(self, load: CoRun | None) -> CoRun:
-        """Start the co-runner, or stop it; returns the load confirmed to run."""
+    def co_run(self, load: CoRun | None) -> CoRunning:
+        """Have this co-runner run, or none; returns how it is found to. One that runs already is looked at again."""
+
+    def cannot_co_run(self, load: CoRun) -> str:
+        """What keeps a co-runner from running here, and the cure; empty where nothing does."""
+
+    def warmth(self) -> Warmth:
+        """Now, and without a look at anything else."""
 
     def pulse(self, code: Sequence[int], chip_s: float) -> int:
         """Load one core chip by chip (1 busy, 0 idle); returns when that began, on the board's clock."""

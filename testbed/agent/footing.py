@@ -16,8 +16,9 @@ class Footing:
         self._board = board
         self._clocked: tuple[str, float] | None = None
         self._observed_hz: float | None = None
-        self._switch_s: float | None = None
+        self._switch_ns: tuple[int, int] | None = None
         self._before: Standing | None = None
+        self._throttled = False
 
     def take(self, action: Action) -> None:
         """Have the board at an action's frequency, the processor of the last one given back; then look at it."""
@@ -27,19 +28,28 @@ class Footing:
             self._board.set(Setting(self._clocked[0], None))
         self._observed_hz = None if wanted is None else self._board.set(Setting(*wanted)).frequency_hz
         ended_ns = self._board.clock.now_ns()
-        self._switch_s = None if wanted == self._clocked else (ended_ns - begun_ns) * 1e-9
+        self._switch_ns = None if wanted == self._clocked else (begun_ns, ended_ns)
         self._clocked = wanted
         self._before = self._look()
+        self._throttled = bool(self._board.warmth().throttled)
 
     def leave(self) -> tuple[dict[str, Any], list[str]]:
         """What goes on record of the trial that has ended, and in which ways the board was not as asked.
 
-        `switch_s` is how long the change of clocks took, None where there was none.
+        `switch_s` is how long the change of clocks took, None where there was none, and `switch_ns` when that was, on
+        the board's clock.
         """
         before, after = self._before, self._look()
-        told: dict[str, Any] = {"frequency_hz": self._observed_hz, "switch_s": self._switch_s}
+        switched = self._switch_ns
+        told: dict[str, Any] = {
+            "frequency_hz": self._observed_hz,
+            "switch_s": None if switched is None else (switched[1] - switched[0]) * 1e-9,
+            "switch_ns": None if switched is None else list(switched),
+        }
         if before is None or after is None:
-            return told, []
+            warmth = self._board.warmth()
+            told["throttled"] = None if warmth.throttled is None else self._throttled or warmth.throttled
+            return told, ["throttled"] if told["throttled"] else []
         told["throttled"] = bool(after.throttling) if after.tells_throttling else None
         told["board"] = {
             "asked": dict(after.asked),

@@ -171,12 +171,19 @@ class Experiment(Strict):
         return self
 
     @model_validator(mode="after")
-    def _signals_only(self) -> Experiment:
+    def _signals_and_loads_only(self) -> Experiment:
         training = [] if self.training.environments == "grid" else self.training.environments
         drifting = [each for drift in self.drifts for each in (drift.before, drift.after)]
         for each in (*self.environments, *self.profile.environments, *training, *drifting):
-            if isinstance(each, Environment) and each.trace is not None:
+            if not isinstance(each, Environment):
+                continue
+            if each.trace is not None:
                 raise ValueError(f"environment '{each.name}': the arena's worlds know signals, not traces")
+            states = each.co_runner if isinstance(each.co_runner, list) else [each.co_runner]
+            if any(state.command or state.cores or state.nice for state in states):
+                raise ValueError(
+                    f"environment '{each.name}': the arena's worlds know loads: no command, no cores, no nice"
+                )
         return self
 
     @model_validator(mode="after")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from results import Run, summary, write_comparison, write_report, write_timeline
+from results import Health, Run, health, summary, write_comparison, write_report, write_timeline
 from results.gates import judge_levels
 from testbed.cli.compare import FailIf, Policies, leave_by, plain_judgement, require_policies, show_judgements
-from testbed.cli.screen import SCREEN, AsJson, RunFolder, print_json
+from testbed.cli.screen import SCREEN, UNHEALTHY, AsJson, RunFolder, print_json
 from testbed.cli.tables import summary_table
 
 
@@ -31,7 +32,7 @@ def report(
 
 
 def show(run: RunFolder, policies: Policies = None, fail_if: FailIf = None, as_json: AsJson = False) -> None:
-    """Print a run's figures; judge them by conditions."""
+    """Print a run's figures; judge them by conditions. Exit status 4: more trials were tagged than the suite takes."""
     for gate in fail_if or []:
         if gate.of_change:
             raise typer.BadParameter(
@@ -44,7 +45,8 @@ def show(run: RunFolder, policies: Policies = None, fail_if: FailIf = None, as_j
     rows = [row for row in rows if not policies or row["policy"] in policies]
     if as_json:
         header = read.header
-        progress = {"trials": len(read.trials), "planned": len(read.plan), "complete": read.complete}
+        progress: dict[str, Any] = {"trials": len(read.trials), "planned": len(read.plan), "complete": read.complete}
+        progress |= {"health": _plain(health(read))}
         lost = [{"trial": trial.index, "note": trial.note} for trial in read.trials if trial.outcome == "lost"]
         judged = {"conditions": [plain_judgement(judgement) for judgement in judgements]} if fail_if else {}
         about = {"provenance": header.provenance, "labels": list(header.labels), **progress, "lost": lost}
@@ -53,6 +55,17 @@ def show(run: RunFolder, policies: Policies = None, fail_if: FailIf = None, as_j
         show_figures(read, rows)
         show_judgements(judgements)
     leave_by(judgements)
+    require_health(read)
+
+
+def require_health(run: Run) -> None:
+    """Exit with a status of its own where too many trials were tagged."""
+    if (found := health(run)) is not None and not found.passed:
+        raise typer.Exit(UNHEALTHY)
+
+
+def _plain(found: Health | None) -> dict[str, Any] | None:
+    return None if found is None else {**asdict(found), "passed": found.passed}
 
 
 def timeline(
@@ -77,6 +90,8 @@ def show_figures(run: Run, rows: Sequence[Mapping[str, Any]]) -> None:
     SCREEN.print(summary_table(rows, run.header.caution, SCREEN.width))
     for label in run.header.labels:
         SCREEN.print(label, markup=False)
+    if (found := health(run)) is not None and found.tagged:
+        SCREEN.print(str(found), style="yellow" if found.passed else "red", markup=False, soft_wrap=True)
 
 
 def write_report_of(run: Run, out: Path | None = None) -> None:

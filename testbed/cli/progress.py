@@ -41,6 +41,7 @@ class RunDisplay:
         self._meter: Meter | None = None
         self._planned: PlannedTrial | None = None
         self._last: TrialRecord | None = None
+        self._waits = ""
         self._open = False
         self._live = Live(
             get_renderable=self._render, console=console, refresh_per_second=REFRESHES_PER_S, transient=True
@@ -79,6 +80,12 @@ class RunDisplay:
         """Note what is under way."""
         self._planned = planned
 
+    def waits(self, text: str) -> None:
+        """What the trial waits for; one line for each wait where the screen is no terminal."""
+        if text and not self._waits and not self._lively:
+            self._console.print(text, markup=False)
+        self._waits = text
+
     def trial_done(self, trial: TrialRecord) -> None:
         """Count it."""
         self._last = trial
@@ -106,6 +113,8 @@ class RunDisplay:
                 f"last: {last.action}  {last.energy.energy_j * 1e3:.3g} ± "
                 f"{last.energy.standard_uncertainty_j * 1e3:.2g} mJ  {last.latencies_s[-1] * 1e3:.3g} ms"
             )
+        if self._waits:
+            lines.append(self._waits)
         return Group(self._progress, *(Text(line, style="dim", no_wrap=True) for line in lines))
 
     def _power(self) -> str:

@@ -13,7 +13,7 @@ from results.dataset import require_free
 from testbed import experiment
 from testbed.cli.dataset import Creators, License, Name, ToCsv, ToFolder, write_dataset
 from testbed.cli.expected import EXPECTED
-from testbed.cli.figures import show_figures, write_report_of
+from testbed.cli.figures import require_health, show_figures, write_report_of
 from testbed.cli.progress import RunDisplay
 from testbed.cli.screen import ERRORS, INTERRUPTED, SCREEN, BenchFile
 from testbed.config import load_bench, load_suite
@@ -26,8 +26,8 @@ def run(
     out: Annotated[Path | None, typer.Option(help="Where the run folder is made. Default: runs.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Finish the run in this folder instead.")] = None,
 ) -> None:
-    """Run a suite on a bench, or finish a run that broke off."""
-    _run(lambda display: _start_or_resume(suite, bench, seed, out, resume, display))
+    """Run a suite on a bench, or finish a run that broke off. Exit status 4: done, and too many trials were tagged."""
+    require_health(_run(lambda display: _start_or_resume(suite, bench, seed, out, resume, display)))
 
 
 def collect(
@@ -44,18 +44,19 @@ def collect(
     """Run a suite on a bench and make a dataset of it: `run`, then `export`."""
     require_free(to)
     run = _run(lambda display: experiment.start(load_bench(bench), load_suite(suite), seed, out, display))
-    write_dataset([run], to, csv=csv, mixed=False, name=name, license_=license, creators=creator)
+    write_dataset([run.path], to, csv=csv, mixed=False, name=name, license_=license, creators=creator)
+    require_health(run)
 
 
-def _run(carry_out: Callable[[RunDisplay], Path]) -> Path:
-    """Carry a run out under the eyes of whoever sits there; returns its folder."""
+def _run(carry_out: Callable[[RunDisplay], Path]) -> Run:
+    """Carry a run out under the eyes of whoever sits there; returns it."""
     with RunDisplay(SCREEN) as display:
         try:
             finished = Run.read(carry_out(display))
             display.close()
             show_figures(finished, summary(finished))
             write_report_of(finished)
-            return finished.path
+            return finished
         except (KeyboardInterrupt, BrokenPipeError, *EXPECTED) as error:
             display.close()
             if kept := display.kept():

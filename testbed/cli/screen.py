@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-FAILED, INTERRUPTED = 1, 130
+FAILED, UNHEALTHY, INTERRUPTED = 1, 4, 130
 _PIPE_COLUMNS = 120
 """width of what goes to a file or a pipe"""
 SCREEN = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_COLUMNS)

@@ -9,7 +9,7 @@ from testbed.config.bench import (
     bench_schema,
     load_bench,
 )
-from testbed.config.suite import CoRunner, Environment, ModelFiles, PolicyUse, Suite, Workload, load_suite
+from testbed.config.suite import CoRunner, Environment, ModelFiles, PolicyUse, Suite, ThermalBand, Workload, load_suite
 
 __all__ = [
     "Bench",
@@ -21,6 +21,7 @@ __all__ = [
     "NetemLinkSettings",
     "PolicyUse",
     "Suite",
+    "ThermalBand",
     "VirtualLinkSettings",
     "Workload",
     "bench_schema",

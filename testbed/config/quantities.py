@@ -18,16 +18,26 @@ _QUANTITY = {
     "Ohm": "resistance",
     "bit/s": "data rate",
     "dBm": "signal strength",
+    "C": "temperature",
+    "%": "share",
 }
 _TEXT = re.compile(r"\s*([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)\s*(\S.*?)\s*")
-_EXAMPLE = {"s": "33.3 ms", "Hz": "1.7 GHz", "Ohm": "10 mOhm", "bit/s": "11 Mbit/s", "dBm": "-67 dBm"}
+_EXAMPLE = {
+    "s": "33.3 ms",
+    "Hz": "1.7 GHz",
+    "Ohm": "10 mOhm",
+    "bit/s": "11 Mbit/s",
+    "dBm": "-67 dBm",
+    "C": "55 C",
+    "%": "75 %",
+}
 
 
 def _split(text: str) -> tuple[float, str, float] | None:
     match = _TEXT.fullmatch(text)
     if match is None:
         return None
-    number, written = match.groups()
+    number, written = match[1], match[2].removeprefix("°")
     for unit in _QUANTITY:
         if written.endswith(unit) and written[: -len(unit)] in _PREFIX:
             return float(number), unit, _PREFIX[written[: -len(unit)]]
@@ -51,6 +61,11 @@ def parse_quantity(value: object, unit: str) -> object:
     return number * scale
 
 
+def _share(value: object) -> object:
+    percent = parse_quantity(value, "%")
+    return percent / 100.0 if isinstance(value, str) and isinstance(percent, float) else value
+
+
 def _parser(unit: str) -> BeforeValidator:
     return BeforeValidator(lambda value: parse_quantity(value, unit))
 
@@ -71,3 +86,9 @@ Amperes = Annotated[float, _parser("A"), _schema("A")]
 Ohms = Annotated[float, _parser("Ohm"), _schema("Ohm")]
 Dbm = Annotated[float, _parser("dBm"), _schema("dBm")]
 Watts = Annotated[float, _parser("W"), _schema("W")]
+Celsius = Annotated[float, _parser("C"), _schema("C")]
+Share = Annotated[
+    float,
+    BeforeValidator(lambda value: _share(value)),
+    WithJsonSchema({"type": ["number", "string"], "description": "a share: from 0 to 1, or a text like '75 %'"}),
+]

@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from testbed.co_runs import SHIPPED
 from testbed.config.loader import Strict, load
-from testbed.config.quantities import Dbm, Seconds
+from testbed.config.quantities import Celsius, Dbm, Seconds, Share
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Precision = Literal["fp32", "fp16", "int8"]
@@ -45,10 +46,30 @@ class Workload(Strict):
 
 
 class CoRunner(Strict):
-    """The load that interferes, as fractions of the board's CPU and memory bandwidth."""
+    """The load that interferes: shares of CPU and memory bandwidth, a recording of them, or a program."""
 
-    cpu: Fraction = 0.0
-    memory: Fraction = 0.0
+    cpu: Share = Field(default=0.0, ge=0, le=1)
+    """busy share of all cores, or of `cores`"""
+    memory: Share = Field(default=0.0, ge=0, le=1)
+    """share of the board's memory bandwidth"""
+    replay: str | None = None
+    """music-player, web-browser, or a file of `time_s,cpu,memory` relative to the suite file"""
+    replay_step_s: Seconds = Field(default=1.0, gt=0, le=3600)
+    """how far the recording goes on from one trial to the next"""
+    command: list[str] | None = Field(default=None, min_length=1)
+    """a program and its arguments, run as it is; not beside a virtual board"""
+    cores: list[Annotated[int, Field(ge=0)]] = Field(default_factory=list)
+    """that it is pinned to; none: all"""
+    nice: int = Field(default=0, ge=-20, le=19)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> CoRunner:
+        ways = [bool(self.cpu or self.memory), self.replay is not None, self.command is not None]
+        if sum(ways) > 1:
+            raise ValueError("give either 'cpu' and 'memory', or 'replay', or 'command'")
+        if len(set(self.cores)) < len(self.cores):
+            raise ValueError("cores: one stands there twice")
+        return self
 
 
 class Environment(Strict):
@@ -86,6 +107,8 @@ class PolicyUse(Strict):
     """the policy's own options; see the reference of policies"""
     energy: Literal["estimator", "monitor"] = "estimator"
     """where the energy in its reward comes from"""
+    hold: Literal["block"] | None = None
+    """for how long a processor that it has chosen stays at the frequency it chose first; absent: it may change"""
 
 
 class Reference(Strict):
@@ -93,6 +116,23 @@ class Reference(Strict):
 
     action: str
     every: int = Field(default=20, ge=2)
+
+
+class ThermalBand(Strict):
+    """The temperatures at which a trial may start."""
+
+    band_c: tuple[Celsius, Celsius]
+    """the lowest and the highest, of the board's warmest sensor"""
+    wait_s: Seconds = Field(default=120.0, gt=0, le=3600)
+    """how long a trial may be put off for it; a board that is too cold is loaded meanwhile"""
+    otherwise: Literal["tag", "stop"] = "tag"
+    """what becomes of a trial that is still outside then: it is made and tagged, or the run stops"""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> ThermalBand:
+        if self.band_c[0] >= self.band_c[1]:
+            raise ValueError("band_c: give the lower temperature first")
+        return self
 
 
 class Suite(Strict):
@@ -116,6 +156,11 @@ class Suite(Strict):
     """idle time before and after a trial, from which its baseline is taken"""
     window_s: Seconds | None = Field(default=None, gt=0, le=600)
     """least length of a trial's window; absent: the meter's shortest"""
+    thermal: ThermalBand | None = None
+    cool_down_s: Seconds = Field(default=0.0, ge=0, le=3600)
+    """idle time between two blocks"""
+    most_tagged: Share = Field(default=0.2, ge=0, le=1)
+    """share of trials off their condition from which on the run counts as unhealthy"""
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Suite:
@@ -145,7 +190,7 @@ def load_suite(path: Path) -> Suite:
     return suite.model_copy(
         update={
             "workloads": [_anchored(workload, path.parent) for workload in suite.workloads],
-            "environments": [_with_trace(environment, path.parent) for environment in suite.environments],
+            "environments": [_with_files(environment, path.parent) for environment in suite.environments],
         }
     )
 
@@ -157,7 +202,21 @@ def _anchored(workload: Workload, folder: Path) -> Workload:
     return workload.model_copy(update={"model": workload.model.model_copy(update={"files": files})})
 
 
-def _with_trace(environment: str | Environment, folder: Path) -> str | Environment:
-    if isinstance(environment, str) or environment.trace is None:
+def _with_files(environment: str | Environment, folder: Path) -> str | Environment:
+    if isinstance(environment, str):
         return environment
-    return environment.model_copy(update={"trace": (folder / environment.trace).resolve()})
+    update: dict[str, object] = {}
+    if environment.trace is not None:
+        update["trace"] = (folder / environment.trace).resolve()
+    given = environment.co_runner
+    if isinstance(given, CoRunner):
+        update["co_runner"] = _with_recording(given, folder)
+    else:
+        update["co_runner"] = [_with_recording(state, folder) for state in given]
+    return environment.model_copy(update=update)
+
+
+def _with_recording(co_runner: CoRunner, folder: Path) -> CoRunner:
+    if co_runner.replay is None or co_runner.replay in SHIPPED:
+        return co_runner
+    return co_runner.model_copy(update={"replay": str((folder / co_runner.replay).resolve())})

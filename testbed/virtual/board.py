@@ -13,7 +13,18 @@ from typing import Any
 import numpy as np
 
 from scheduler.contract import REMOTE_TARGETS
-from testbed.agent.contract import Clock, CoRun, Identity, Marker, Model, Observed, Setting, Telemetry
+from testbed.agent.contract import (
+    Clock,
+    CoRun,
+    CoRunning,
+    Identity,
+    Marker,
+    Model,
+    Observed,
+    Setting,
+    Telemetry,
+    Warmth,
+)
 from testbed.virtual import silicon
 from testbed.virtual.air import Air
 from testbed.virtual.carriage import Carriage
@@ -135,25 +146,50 @@ class VirtualBoard:
 
     def observe(self) -> Telemetry:
         """Noisy and quantised, as a board's own readings are: to 1 % of load, 1 dBm of signal, half a degree."""
-        self._live()
+        warmth = self.warmth()
         return Telemetry(
             co_cpu=float(read_load(self._sensor, self._co_run.cpu)),
             co_memory=float(read_load(self._sensor, self._co_run.memory)),
             rssi_dbm=float(read_signal(self._sensor, self._airs["cloud"].rssi_dbm)),
             peer_rssi_dbm=float(read_signal(self._sensor, self._airs["edge"].rssi_dbm)),
+            temperature_c=warmth.temperature_c,
+            throttled=warmth.throttled,
+        )
+
+    def warmth(self) -> Warmth:
+        """To half a degree."""
+        self._live()
+        return Warmth(
             temperature_c=round(self._thermal.temperature_c / TEMPERATURE_STEP_C) * TEMPERATURE_STEP_C,
             throttled=self._thermal.throttled,
         )
 
-    def co_run(self, load: CoRun | None) -> CoRun:
-        """Start, change or stop the co-runner. Raises ValueError for a load outside 0..1."""
+    def co_run(self, load: CoRun | None) -> CoRunning:
+        """Start, change or stop the co-runner. Raises ValueError for what it cannot be."""
         load = load or IDLE
-        if not (0.0 <= load.cpu <= 1.0 and 0.0 <= load.memory <= 1.0):
-            raise ValueError(f"a co-runner's loads lie in 0..1, not {load}")
+        if refusal := self.cannot_co_run(load):
+            raise ValueError(refusal)
         self._live()
-        self._co_run = load
+        share = len(load.cores) / self.profile.cores if load.cores else 1.0
+        self._co_run = CoRun(load.cpu * share, load.memory)
         self._rail.set_base(self._base_w())
-        return load
+        return CoRunning(load.cpu, load.memory)
+
+    def cannot_co_run(self, load: CoRun) -> str:
+        """Nothing runs beside a virtual board: a load is modelled, a program cannot be. Priorities make no difference.
+
+        Cores are all alike: how many are busy counts, not which.
+        """
+        if load.command:
+            return (
+                f"'{load.command[0]}' would load this host and not the virtual board, whose co-runners are modelled: "
+                "give cpu and memory, or a replay"
+            )
+        if not (0.0 <= load.cpu <= 1.0 and 0.0 <= load.memory <= 1.0):
+            return f"a co-runner's loads lie in 0..1, not cpu {load.cpu:g}, memory {load.memory:g}"
+        if missing := sorted(set(load.cores) - set(range(self.profile.cores))):
+            return f"the virtual {self.profile.model} has no core {missing[0]}: it has 0 to {self.profile.cores - 1}"
+        return ""
 
     def pulse(self, code: Sequence[int], chip_s: float) -> int:
         """One core of the CPU at its highest frequency, chip by chip; its power rises and falls at once."""

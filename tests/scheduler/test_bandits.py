@@ -50,7 +50,7 @@ def test_they_find_an_action_near_the_best_and_replay_exactly(world: World, make
     most = Counter(action for _, action, _ in log[-100:]).most_common(1)[0][0]
     best = choose(state.task, world.means(state, world.actions))
     assert world.energy_j(state, most) < 1.2 * world.energy_j(state, best)
-    replay(again, world.actions, log)
+    replay(again, [(state, world.actions, *chosen) for state, *chosen in log])
     assert again.select(state, world.actions) == policy.select(state, world.actions)
 
 

@@ -139,6 +139,7 @@ def test_it_chooses_among_the_actions_on_offer(world: World) -> None:
 
 def test_replaying_the_record_brings_it_to_where_it_was(world: World) -> None:
     policy, again = Bayesian(world.actions), Bayesian(world.actions)
-    replay(again, world.actions, _play(policy, world, _states(world), 6))
+    log = _play(policy, world, _states(world), 6)
+    replay(again, [(state, world.actions, *chosen) for state, *chosen in log])
     for state in _states(world) * 3:
         assert again.select(state, world.actions) == policy.select(state, world.actions)

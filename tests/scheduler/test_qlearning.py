@@ -191,7 +191,7 @@ def test_replaying_the_record_brings_a_policy_to_where_it_was(world: World) -> N
     policy = AutoScale(world.actions, 7, epsilon=0.3)
     log = _train(policy, world, states, 150)
     again = AutoScale(world.actions, 7, epsilon=0.3)
-    replay(again, world.actions, log)
+    replay(again, [(state, world.actions, *chosen) for state, *chosen in log])
     assert (again.table.codes == policy.table.codes).all()
     for state in states * 50:
         assert again.select(state, world.actions) == policy.select(state, world.actions)
@@ -200,4 +200,5 @@ def test_replaying_the_record_brings_a_policy_to_where_it_was(world: World) -> N
 def test_replay_under_another_seed_is_noticed(world: World) -> None:
     log = _train(AutoScale(world.actions, 7, epsilon=0.3), world, [world.state(world.task())], 50)
     with pytest.raises(ReplayDivergedError, match=r"decision \d+: the policy now picks"):
-        replay(AutoScale(world.actions, 8, epsilon=0.3), world.actions, log)
+        other = AutoScale(world.actions, 8, epsilon=0.3)
+        replay(other, [(state, world.actions, *chosen) for state, *chosen in log])

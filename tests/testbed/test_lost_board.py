@@ -39,6 +39,8 @@ class Onlooker:
 
     def run_begins(self, store: RunStore, meter: Meter | None) -> None: ...
 
+    def waits(self, text: str) -> None: ...
+
     def trial_begins(self, planned: PlannedTrial) -> None:
         if planned.index == self._at:
             self._act()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import pytest
@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from testbed.arena.config import load_experiment
 from testbed.config import Suite
 from testbed.environments import SIGNAL_RANGE_DBM
+from testbed.errors import BenchError
 from testbed.plan import PlannedTrial, build_plan
 
 
@@ -105,3 +107,54 @@ def test_a_trace_goes_on_from_block_to_block_and_is_on_the_plan(tmp_path: Path) 
 def test_a_trace_and_a_signal_exclude_each_other() -> None:
     with pytest.raises(ValidationError, match="give either 'trace' or a signal"):
         suite(environments=[{"name": "bus", "trace": "bus.csv", "rssi_dbm": -70}])
+
+
+def test_a_co_runner_is_pinned_niced_or_a_program_and_on_the_plan(tmp_path: Path) -> None:
+    pinned = {"name": "pinned", "co_runner": {"cpu": "75 %", "cores": [2, 3], "nice": 5}}
+    program = {"name": "program", "co_runner": {"command": ["mpg123", "a b.mp3"]}}
+    plan = build_plan(suite(environments=[pinned, program]), 1)
+    assert [PlannedTrial.from_dict(json.loads(json.dumps(trial.as_dict()))) for trial in plan] == plan
+    asked = {t.environment: t.surroundings.co_runner() for t in plan}
+    assert asked["pinned"] == {"cpu": 0.75, "memory": 0.0, "cores": [2, 3], "nice": 5}
+    assert asked["program"] == {"command": ["mpg123", "a b.mp3"]}
+
+
+def test_a_recording_goes_on_by_its_step_from_a_place_that_the_seed_draws(tmp_path: Path) -> None:
+    (tmp_path / "rising.csv").write_text("time_s,cpu,memory\n" + "".join(f"{i},{i / 100},0\n" for i in range(100)))
+    rising = {"name": "rising", "co_runner": {"replay": str(tmp_path / "rising.csv"), "replay_step_s": "2 s"}}
+    plans = [build_plan(suite(environments=[rising]), seed) for seed in (1, 1, 2)]
+    places = [[round(100 * t.surroundings.co_cpu) for t in plan if t.block == 1] for plan in plans]
+    assert places[0] == places[1] != places[2]
+    assert all((after - before) % 100 == 2 for before, after in pairwise(places[0]))
+
+
+@pytest.mark.parametrize(
+    ("co_runner", "said"),
+    [
+        ({"cpu": 0.5, "replay": "web-browser"}, "give either 'cpu' and 'memory', or 'replay', or 'command'"),
+        ({"cpu": "150 %"}, "less than or equal to 1"),
+        ({"cpu": "3 s"}, "a share is expected, such as '75 %'"),
+        ({"cpu": 0.5, "cores": [1, 1]}, "one stands there twice"),
+        ({"command": []}, "at least 1 item"),
+    ],
+)
+def test_a_co_runner_is_asked_for_in_one_way(co_runner: dict[str, object], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        suite(environments=[{"name": "e", "co_runner": co_runner}])
+
+
+@pytest.mark.parametrize("co_runner", ["{command: [x]}", "{cpu: 0.5, cores: [0]}", "[{cpu: 0.5, nice: 3}]"])
+def test_the_arena_knows_loads_alone(tmp_path: Path, co_runner: str) -> None:
+    quick = (Path(__file__).parents[2] / "examples/arena/quick.yaml").read_text()
+    loaded = quick.replace("[S1, S2, D3]", f"[{{name: e, co_runner: {co_runner}}}]")
+    (tmp_path / "arena.yaml").write_text(loaded)
+    with pytest.raises(BenchError, match="environment 'e': the arena's worlds know loads"):
+        load_experiment(tmp_path / "arena.yaml")
+
+
+def test_a_band_has_a_lower_end_and_an_upper() -> None:
+    assert suite(thermal={"band_c": ["40 C", "55 °C"]}).thermal is not None
+    with pytest.raises(ValidationError, match="give the lower temperature first"):
+        suite(thermal={"band_c": [55, 40]})
+    with pytest.raises(ValidationError, match="a temperature is expected, such as '55 C'"):
+        suite(thermal={"band_c": ["40 s", 55]})

@@ -6,6 +6,7 @@ is measured, and be in its joules. What happened meanwhile shows in counters and
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
@@ -19,13 +20,25 @@ from testbed.agent.affinity import Cores
 from testbed.agent.boards.engines import find_engines
 from testbed.agent.boards.settings import Settings
 from testbed.agent.clock import MonotonicClock
-from testbed.agent.contract import CoRun, Identity, Marker, Observed, Setting, Standing, Target, Telemetry
+from testbed.agent.contract import (
+    CoRun,
+    CoRunning,
+    Identity,
+    Marker,
+    Observed,
+    Setting,
+    Standing,
+    Target,
+    Telemetry,
+    Warmth,
+)
 from testbed.agent.control.controls import Controls, Knobs
 from testbed.agent.control.files import ControlRefused, text
 from testbed.agent.control.ledger import Ledger, board_of
 from testbed.agent.corunner import CoRunner
 from testbed.agent.gpio import GpioMarker
 from testbed.agent.guard.guard import Guard
+from testbed.agent.guard.lease import sweep
 from testbed.agent.guard.undo import end_group
 from testbed.agent.pulse import burn
 from testbed.agent.telemetry.daemons import clock_setters
@@ -34,10 +47,14 @@ from testbed.agent.telemetry.sensors import Sensors
 from testbed.agent.telemetry.throttling import Look, Throttling
 from testbed.agent.wireless import open_generic_netlink, rssi_dbm
 
+_log = logging.getLogger(__name__)
+
 NO_RADIO_DBM = -30.0
 """reported by a board without Wi-Fi: a cable is as good as a signal gets"""
 _SLOW = 0.95
 """a CPU that is measured below this share of the clock asked for is throttled, whoever says otherwise"""
+_LOADS = "load-"
+"""how the leases on co-runners are called, before their agent's process"""
 _SETTABLE = ("cpu", "gpu")
 
 
@@ -71,10 +88,12 @@ class RealBoard:
             self.guard = stack.enter_context(Guard())
             self._ledger = Ledger(board_of(root), settings.owner, self.guard, settings.leases)
             self._ledger.mend()
-            self._loads = Ledger(f"load-{os.getpid()}", settings.owner, self.guard, settings.leases)
+            for line in sweep(settings.leases, _LOADS):  # a co-runner would interfere with whoever comes next
+                _log.info(line)
+            self._loads = Ledger(f"{_LOADS}{os.getpid()}", settings.owner, self.guard, settings.leases)
             self._controls = Controls(parts.find, self._ledger)
             stack.callback(self._controls.give_back)
-            self._co_runner = CoRunner()
+            self._co_runner = CoRunner(self._note_co_runner)
             stack.callback(self._end_co_runner)
             self._cpu = OthersCpu(root / "proc", lambda: self._co_runner.ended_s)
             self._memory = OthersMemory(root / "proc")
@@ -143,11 +162,19 @@ class RealBoard:
         return self._controls.locked()
 
     def observe(self) -> Telemetry:
+        warmth = self.warmth()
         return Telemetry(
             co_cpu=self._cpu.share(),
             co_memory=self._memory.share(),
             rssi_dbm=self._rssi_dbm(),
             peer_rssi_dbm=NO_RADIO_DBM,
+            temperature_c=warmth.temperature_c,
+            throttled=warmth.throttled,
+        )
+
+    def warmth(self) -> Warmth:
+        """Throttled or not: as it was looked at last."""
+        return Warmth(
             temperature_c=max(self._sensors.temperatures_c().values(), default=None),
             throttled=bool(self._look.active) if self._parts.throttling.tells else None,
         )
@@ -167,6 +194,10 @@ class RealBoard:
             asked_hz = self._controls.asked.get("cpu")
             if asked_hz is not None and measured_hz < _SLOW * asked_hz:
                 strayed.append(f"cpu: measured at {measured_hz / 1e6:.0f} MHz, {asked_hz / 1e6:.0f} MHz asked")
+        if (co_runner := self._co_runner.share()) is not None:
+            readings["co_runner_cpu"] = co_runner
+        if ended := self._co_runner.ended():
+            strayed.append(ended)
         return Standing(
             asked=dict(self._controls.asked),
             held=self._controls.held(),
@@ -176,15 +207,15 @@ class RealBoard:
             tells_throttling=self._parts.throttling.tells,
         )
 
-    def co_run(self, load: CoRun | None) -> CoRun:
-        if load is None:
-            self._end_co_runner()
-            return CoRun(0.0, 0.0)
+    def co_run(self, load: CoRun | None) -> CoRunning:
+        """Raises CoRunnerEnded where it does not stay, ControlRefused where no guard can be had for it."""
+        if load is not None and self._co_runner.runs(load):
+            return self._co_runner.look()
         self._end_co_runner()
-        confirmed = self._co_runner.start(load)
-        for process in self._co_runner.processes:
-            self._loads.note(str(process), 0, end_group(process))
-        return confirmed
+        return CoRunning(0.0, 0.0) if load is None else self._co_runner.start(load)
+
+    def cannot_co_run(self, load: CoRun) -> str:
+        return self._co_runner.cannot(load)
 
     def pulse(self, code: Sequence[int], chip_s: float) -> int:
         return burn(self.clock, code, chip_s)
@@ -192,6 +223,9 @@ class RealBoard:
     def restore(self) -> None:
         self._end_co_runner()
         self._controls.give_back()
+
+    def _note_co_runner(self, leader: int) -> None:
+        self._loads.note(str(leader), 0, end_group(leader))
 
     def _end_co_runner(self) -> None:
         self._co_runner.stop()

@@ -144,9 +144,9 @@ def mend(thing: str, folder: Path = FOLDER) -> None:
             lease.close()
 
 
-def sweep(folder: Path = FOLDER) -> Iterator[str]:
-    """Put back what dead holders left; yields a line for each."""
-    for path in sorted(folder.glob(f"{_PREFIX}*.json")):
+def sweep(folder: Path = FOLDER, things: str = "") -> Iterator[str]:
+    """Put back what dead holders left, of all things or of those whose names begin so; yields a line for each."""
+    for path in sorted(folder.glob(f"{_PREFIX}{things}*.json")):
         try:
             lease = Lease._locked(path)
         except LeaseError as error:

@@ -6,6 +6,7 @@ import hashlib
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +47,9 @@ def test_a_board_that_lives_through_the_arena_s_trials_decides_alike(photo: Job,
         Outcome(sample.latency_s, sample.energy_j, accuracy[action.precision])
         for action, sample in zip(decisions.actions, decisions.samples, strict=True)
     ]
-    replay(
-        policies.build(name, ACTIONS, seed=5), ACTIONS, zip(episode.states, decisions.actions, outcomes, strict=True)
-    )
+    offers = repeat(ACTIONS, len(outcomes))
+    trials = zip(episode.states, offers, decisions.actions, outcomes, strict=True)
+    replay(policies.build(name, ACTIONS, seed=5), trials)
 
 
 def _clear_air(rssi_dbm: float) -> dict[str, float]:
@@ -112,10 +113,10 @@ TASK = Task("photo", Network("mobilenet-v1", 27, 1, 0, 569_000_000, 150_528), 0.
 @pytest.mark.parametrize("name", ["autoscale", "bayesian"])
 def test_the_arena_decides_as_a_live_agent_did(agent: Agent, name: str) -> None:
     agent.calibrate([_metered(action) for action in ACTIONS], idle_power_w=13.0)
-    agent.policy(name, 5, {}, [])
+    agent.policy(name, 5, {}, [], holds=False)
     states, chosen, samples = [], [], []
     for index in range(TRIALS):
-        who, window = {"policy": name, "again": False}, {"shortest_s": 0.0, "guard_s": 0.0}
+        who, window = {"policy": name, "block": 1, "again": False}, {"shortest_s": 0.0, "guard_s": 0.0}
         answer = agent.trial("photo", who, window, index, signals=None)
         outcome = agent.learn(name, None)["outcome"]
         states.append(State(TASK, **answer["state"]))
@@ -124,6 +125,29 @@ def test_the_arena_decides_as_a_live_agent_did(agent: Agent, name: str) -> None:
     policy: Policy = policies.build(name, ACTIONS, seed=5)
     decisions = drive(policy, Recorded(states, chosen, samples), monitor, Clairvoyant())
     assert decisions.actions == chosen
+
+
+def test_a_policy_that_holds_is_brought_back_with_what_it_held(agent: Agent) -> None:
+    agent.actions([{"target": "gpu", "precision": "fp16", "frequency_hz": hz} for hz in (306e6, 612e6, 1300.5e6)])
+
+    def decide(block: int) -> dict[str, Any]:
+        who, window = {"policy": "random", "block": block, "again": False}, {"shortest_s": 0.0, "guard_s": 0.0}
+        answer = agent.trial("photo", who, window, 0, signals=None)
+        outcome = agent.learn("random", None)["outcome"]
+        return {"workload": "photo", "block": block, "outcome": outcome, **{k: answer[k] for k in ("state", "action")}}
+
+    def frequencies(decisions: list[dict[str, Any]]) -> list[float]:
+        return [decision["action"]["frequency_hz"] for decision in decisions]
+
+    agent.policy("random", 5, {}, [], holds=False)
+    assert len(set(frequencies([decide(1) for _ in range(12)]))) == 3
+    agent.policy("random", 5, {}, [], holds=True)
+    lived = [decide(block) for block in (1, 1, 1, 1, 2, 2, 2, 2, 3)]
+    chosen = frequencies(lived)
+    assert len(set(chosen[:4])) == len(set(chosen[4:8])) == 1
+    agent.policy("random", 5, {}, [], holds=True)
+    agent.replay("random", lived)
+    assert frequencies([decide(3) for _ in range(4)]) == [chosen[8]] * 4
 
 
 def _metered(action: Action) -> dict[str, Any]:

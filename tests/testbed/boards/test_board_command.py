@@ -106,7 +106,7 @@ profile_trials: 1
 def test_a_run_records_what_was_asked_and_held_tags_what_was_off_and_gives_back(hand: Hand, tmp_path: Path) -> None:
     before = state(hand.root)
     suite = trees.write(tmp_path / "suite.yaml", SUITE.format(model=network(tmp_path / "means.onnx")))
-    hand.testbed("run", str(suite), "--out", str(tmp_path / "runs"))
+    hand.testbed("run", str(suite), "--out", str(tmp_path / "runs"), status=4)
     assert state(hand.root) == before
     (folder,) = (tmp_path / "runs").iterdir()
     run = Run.read(folder)

@@ -26,8 +26,8 @@ from testbed.agent.boards.jetson import open_board
 from testbed.agent.contract import CoRun, Setting
 with open_board({"root": sys.argv[1], "leases": sys.argv[2], "owner": "the first", "power_mode": "15W"}) as board:
     board.set(Setting("gpu", 408e6))
-    board.co_run(CoRun(0.2, 0.0))
-    print(*board._co_runner.processes, flush=True)
+    board.co_run(CoRun(0.0, 0.0, command=("sleep", "1000")))
+    print(board._co_runner.leader, flush=True)
     sys.stdin.read()
 """
 
@@ -82,7 +82,7 @@ def test_what_agent_and_guard_both_left_is_put_back_by_a_sweep_or_the_next(
 ) -> None:
     before = state(trees.orin_jp6(root))
     for next_one in (False, True):
-        with holder(root, leases) as (process, _):
+        with holder(root, leases) as (process, co_runners):
             for guard in guards_of(process.pid):
                 os.kill(guard, signal.SIGKILL)
             process.kill()
@@ -93,6 +93,9 @@ def test_what_agent_and_guard_both_left_is_put_back_by_a_sweep_or_the_next(
         else:
             assert all(": put back what the first on " in line for line in sweep(leases))
             assert state(root) == before
+        for co_runner in co_runners:
+            while runs(co_runner):  # until it has died of what was sent to it
+                pass
 
 
 def test_a_second_agent_is_refused_with_the_firsts_name(root: Path, leases: Path, opened: Opener) -> None:

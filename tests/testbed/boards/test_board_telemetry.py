@@ -11,7 +11,6 @@ import pytest
 from scheduler.contract import Action
 from testbed.agent.agent import Agent
 from testbed.agent.boards.real import NO_RADIO_DBM
-from testbed.agent.contract import CoRun
 from testbed.agent.footing import Footing
 from testbed.agent.life import SignsOfLife
 from testbed.agent.store import ModelStore
@@ -166,12 +165,3 @@ def test_the_agent_tells_of_the_board_in_plain_values(root: Path, opened: Opener
     assert agent.offered()["power_mode"] == ["MAXN", "MODE_15W", "MODE_30W"]
     agent.restore()
     assert agent.standing()["asked"] == {}
-
-
-def test_a_co_runner_keeps_the_cores_busy_as_asked_and_ends(root: Path, leases: Path, opened: Opener) -> None:
-    trees.host(root)
-    board = opened("linux")
-    assert board.co_run(CoRun(cpu=0.9, memory=0.0)).cpu > 0.0
-    assert "end-group" in "".join(lease.read_text() for lease in leases.iterdir())
-    assert board.co_run(None) == CoRun(0.0, 0.0)
-    assert not [*leases.iterdir()]

@@ -102,3 +102,17 @@ def test_a_condition_in_force_is_left_alone_unless_it_is_to_be_imposed_anew(surr
     assert surroundings.condition is first
     surroundings.impose(WEAK, anew=True)
     assert surroundings.condition is not first
+
+
+def test_a_co_runner_is_looked_at_before_each_trial_and_gone_while_the_board_rests(surroundings: Surroundings) -> None:
+    player = Moment(0.0, 0.0, -58.0, -58.0, co_command=("sleep", "1000"))
+    surroundings.impose(player, anew=True)
+    first = surroundings.condition
+    assert first.asked["co_runner"] == {"command": ["sleep", "1000"]}
+    assert first.applied["co_runner"]["program"] == ["sleep", "1000"]
+    surroundings.impose(player, anew=False)
+    assert surroundings.condition is not first
+    assert surroundings.condition.applied["link"] == first.applied["link"]  # which was left alone
+    surroundings.rest()
+    surroundings.impose(Moment(0.0, 0.0, -58.0, -58.0), anew=False)
+    assert surroundings.condition.applied["co_runner"]["program"] == []
