@@ -1,7 +1,7 @@
 """The load that interferes, on a real board: stress-ng, or a program that the suite names.
 
 `--cpu N --cpu-load P` keeps N workers busy P % of the time; `--memrate N` has N more read and write a buffer, as many
-MB a second as `--memrate-rd-mbs` and `--memrate-wr-mbs` allow each (stress-ng(1); 0.11 to 0.15 have all of them).
+MB a second as `--memrate-rd-mbs` and `--memrate-wr-mbs` allow each (stress-ng(1) of 0.15; of older ones unconfirmed).
 """
 
 from __future__ import annotations
