@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 
 from scheduler import policies
-from scheduler.contract import REMOTE_TARGETS, Action, Network, Outcome, State, Task
+from scheduler.contract import REMOTE_TARGETS, Action, EnergyEstimator, Network, Outcome, State, Task
 from scheduler.estimator import Estimator
 from scheduler.oracle import choose, score
+from scheduler.power_model import PowerModel
 from scheduler.profile import ProfileRecord
+from testbed.agent.bearing import bear
 from testbed.agent.contract import (
     Board,
     Controlled,
@@ -37,6 +39,7 @@ from testbed.agent.store import ModelStore
 from testbed.agent.targets.kserve import RemoteTarget
 from testbed.agent.targets.terms import Terms
 from testbed.agent.trial import Trial, Window, run_trial
+from testbed.agent.truth import true_j
 
 
 class Agent:
@@ -53,7 +56,7 @@ class Agent:
         self._sessions: dict[tuple[str, str, str], Session] = {}
         self._actions: tuple[Action, ...] = ()
         self._deciders: dict[str, Decider] = {}
-        self._estimator: Estimator | None = None
+        self._estimator: EnergyEstimator | None = None
         self._footing = Footing(board)
         self._shaping = ExitStack()
 
@@ -66,6 +69,7 @@ class Agent:
             "processors": {name: list(precisions) for name, precisions in identity.processors.items()},
             "frequencies_hz": {name: list(steps) for name, steps in identity.frequencies_hz.items()},
             "engines": dict(identity.engines),
+            "cores": identity.cores,
             "knobs": isinstance(self._board, Controlled),
             "forms": {name: dict(forms) for name, forms in identity.forms.items()},
             "absent": dict(identity.absent),
@@ -122,6 +126,13 @@ class Agent:
     def actions(self, actions: list[dict[str, Any]]) -> None:
         """The actions policies choose among."""
         self._actions = tuple(Action(**action) for action in actions)
+
+    def power_model(self, content: bytes) -> None:
+        """Take a calibrated power model as the on-board estimator.
+
+        Raises `scheduler.power_model.PowerModelError` for one that cannot be used.
+        """
+        self._estimator = PowerModel.parse(content, "the power model")
 
     def calibrate(self, records: list[dict[str, Any]], idle_power_w: float) -> None:
         """Fit the on-board estimator to metered trials."""
@@ -220,6 +231,21 @@ class Agent:
         """Load the board by a code, 1 busy and 0 idle; returns when that began, on the board's clock."""
         return self._board.pulse(code, chip_s)
 
+    def burden(
+        self,
+        cores: int,
+        utilisation: float,
+        frequency_hz: float | None,
+        memory: float,
+        idle_s: float,
+        duration_s: float,
+    ) -> dict[str, Any]:
+        """Have the CPU at a clock and bear a load between two idle times: see `bear`."""
+        self._footing.take(Action("cpu", "", frequency_hz))
+        borne = bear(self._board, cores, utilisation, memory, idle_s, duration_s)
+        told, strayed = self._footing.leave()
+        return {**borne, "strayed": strayed, "frequency_hz": told["frequency_hz"]}
+
     def trial(
         self,
         workload: str,
@@ -281,7 +307,7 @@ class Agent:
             "strayed": strayed,
             "request_bytes": task.network.input_bytes,
             "opt": opt,
-            "truth_j": self._true_energy_j(trial),
+            "truth_j": None if (truth_j := true_j(self._board, trial.inferences_ns)) is None else truth_j / trial.n,
         }
 
     def learn(self, policy: str, energy_j: float | None) -> dict[str, Any]:
@@ -347,12 +373,6 @@ class Agent:
             return None
         latency_s = sum(trial.latencies_s) / trial.n
         return self._estimator.energy_j(state, action, latency_s, trial.transmit_s / trial.n, trial.receive_s / trial.n)
-
-    def _true_energy_j(self, trial: Trial) -> float | None:
-        """What a virtual board really drew during one inference, in the mean."""
-        if not isinstance(self._board, Simulated):
-            return None
-        return sum(self._board.true_energy_j(start, end) for start, end in trial.inferences_ns) / trial.n
 
     def _opt(self, task: Task, action: Action) -> dict[str, Any] | None:
         """What the clairvoyant would pick now, and the true means of its pick and of `action`."""

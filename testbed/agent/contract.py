@@ -195,6 +195,18 @@ class Identity:
     """target -> precision -> the form of the model's file it wants, where that is not the precision's own"""
     absent: Mapping[str, str] = field(default_factory=dict)
     """a target it might have been expected to have -> why it does not, and the cure"""
+    cores: int = 1
+    """of the CPU, that a load can keep busy"""
+
+
+@dataclass(frozen=True, slots=True)
+class Burden:
+    """A load that was carried, on the board's clock."""
+
+    start_ns: int
+    end_ns: int
+    utilisation: float
+    """of the cores that were to be busy, as it really was"""
 
 
 class Marker(Protocol):
@@ -226,6 +238,12 @@ class Board(Protocol):
 
     def warmth(self) -> Warmth:
         """Now, and without a look at anything else."""
+
+    def carry(self, cores: int, utilisation: float, idle_s: float, duration_s: float) -> Burden:
+        """Idle, then keep so many cores busy for a share of the time, at the CPU's present clock.
+
+        Raises an exception that says why where the load was not as asked.
+        """
 
     def pulse(self, code: Sequence[int], chip_s: float) -> int:
         """Load one core chip by chip (1 busy, 0 idle); returns when that began, on the board's clock."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from scheduler.contract import REMOTE_TARGETS
 from testbed.agent.contract import (
+    Burden,
     Clock,
     CoRun,
     CoRunning,
@@ -29,8 +30,8 @@ from testbed.virtual import silicon
 from testbed.virtual.air import Air
 from testbed.virtual.carriage import Carriage
 from testbed.virtual.catalogue import Catalogue
-from testbed.virtual.clock import VirtualClock
-from testbed.virtual.config import PROFILES, Config, read
+from testbed.virtual.clock import LivingClock, VirtualClock
+from testbed.virtual.config import Config, profile_in, read
 from testbed.virtual.marker import MarkerWire
 from testbed.virtual.networks import Work
 from testbed.virtual.passage import Passage
@@ -48,6 +49,8 @@ REGULAR_AIR = Air(rssi_dbm=-58.0, rate_up_bps=49e6, rate_down_bps=49e6, delay_s=
 STEP_TOLERANCE_HZ = 1e3
 """how far a frequency asked for may lie from a step: cpufreq counts in kHz"""
 TEMPERATURE_STEP_C = 0.5
+LIVING_S = 0.02
+"""how often heat is followed, under a long load and in a wait"""
 
 
 def open_board(config: Mapping[str, Any]) -> VirtualBoard:
@@ -74,13 +77,13 @@ class VirtualBoard:
     """Implements `Board` and `Simulated`."""
 
     def __init__(self, config: Config) -> None:
-        profile = PROFILES[config.profile]
+        profile = profile_in(config)
         cooling = profile.cooling
         self.profile = replace(
             profile, cooling=replace(cooling, time_constant_s=cooling.time_constant_s * config.thermal_time_scale)
         )
         self._clock = VirtualClock(config.clock_offset_s, config.clock_drift_ppm)
-        self.clock: Clock = self._clock
+        self.clock: Clock = LivingClock(self._clock, self._live, LIVING_S)
         self.overshoot = Overshoot()
         self._config = config
         self._seeds = np.random.SeedSequence(config.seed)
@@ -116,6 +119,7 @@ class VirtualBoard:
                 for name, processor in processors.items()
                 if len(processor.circuit.frequencies_hz) > 1
             },
+            cores=self.profile.cores,
         )
 
     def target(self, name: str) -> VirtualTarget:
@@ -190,6 +194,30 @@ class VirtualBoard:
         if missing := sorted(set(load.cores) - set(range(self.profile.cores))):
             return f"the virtual {self.profile.model} has no core {missing[0]}: it has 0 to {self.profile.cores - 1}"
         return ""
+
+    def carry(self, cores: int, utilisation: float, idle_s: float, duration_s: float) -> Burden:
+        """Cores that run out of step: their mean power, at the CPU's clock. Raises ValueError for what cannot be."""
+        if not (0 < cores <= self.profile.cores and 0.0 <= utilisation <= 1.0):
+            raise ValueError(f"{cores} cores at {utilisation:.0%} cannot be loaded: there are {self.profile.cores}")
+        self.clock.sleep_until(self._clock.now_ns() + round(idle_s * 1e9))
+        begun_ns, end_ns = None, time.monotonic_ns()
+        left_s = duration_s
+        while left_s > 0.0:
+            self._live()
+            slice_s = min(left_s, 2.0 * LIVING_S)
+            busy_w = silicon.load_power_w(
+                self.profile, cores * utilisation, self._set_hz.get("cpu"), self._thermal.throttled
+            )
+            start_ns, end_ns = self._rail.play(end_ns, [(slice_s, busy_w)])
+            begun_ns = start_ns if begun_ns is None else begun_ns
+            left_s -= slice_s
+            # The next slice is planned before this one ends, so that a host that wakes late leaves no gap.
+            early_ns = round(LIVING_S * 1e9) if left_s > 0.0 else 0
+            self._clock.sleep_until(self._clock.from_host_ns(end_ns - early_ns))
+        self._live()
+        begun_ns = end_ns if begun_ns is None else begun_ns
+        reached = utilisation * duration_s / max((end_ns - begun_ns) * 1e-9, duration_s)
+        return Burden(self._clock.from_host_ns(begun_ns), self._clock.from_host_ns(end_ns), reached)
 
     def pulse(self, code: Sequence[int], chip_s: float) -> int:
         """One core of the CPU at its highest frequency, chip by chip; its power rises and falls at once."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 SPIN_NS = 150_000
 """the last stretch of a wait is spun: a sleep overshoots by about 60 us on Linux, a spin by about 1 us"""
@@ -35,3 +36,24 @@ class VirtualClock:
             time.sleep((left_ns - SPIN_NS) * 1e-9)
         while time.monotonic_ns() < deadline_ns:
             pass
+
+
+class LivingClock:
+    """The same clock for those who wait on it: meanwhile the board lives on, cools down and leaks less."""
+
+    def __init__(self, clock: VirtualClock, live: Callable[[], None], step_s: float) -> None:
+        """`live` is called every `step_s` of a wait."""
+        self._clock = clock
+        self._live = live
+        self._step_ns = round(step_s * 1e9)
+
+    def now_ns(self) -> int:
+        """As the clock tells it."""
+        return self._clock.now_ns()
+
+    def sleep_until(self, time_ns: int) -> None:
+        """Returns at once when the time has passed."""
+        while time_ns - (now_ns := self._clock.now_ns()) > self._step_ns:
+            self._clock.sleep_until(now_ns + self._step_ns)
+            self._live()
+        self._clock.sleep_until(time_ns)

@@ -225,6 +225,15 @@ def base_power_w(profile: Profile, co_run: CoRun, temperature_c: float) -> float
     )
 
 
+def load_power_w(profile: Profile, busy_cores: float, frequency_hz: float | None, throttled: bool) -> float:
+    """Extra power of cores kept busy by something that never waits for memory."""
+    circuit = profile.processor("cpu").circuit
+    frequency_hz = circuit.highest_hz if frequency_hz is None else frequency_hz
+    if throttled:
+        frequency_hz = min(frequency_hz, circuit.throttled_hz)
+    return profile.cpu_full_w * busy_cores / profile.cores * power_scale(circuit, frequency_hz)
+
+
 def _share_gained(own: float, co_cpu: float) -> float:
     """Cores an inference makes busy that the co-runner left idle, relative to those it wants."""
     return (min(1.0, own + co_cpu) - co_cpu) / own

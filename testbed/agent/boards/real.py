@@ -19,8 +19,10 @@ from typing import Any
 from testbed.agent.affinity import Cores
 from testbed.agent.boards.engines import find_engines
 from testbed.agent.boards.settings import Settings
+from testbed.agent.burden import carry, cores
 from testbed.agent.clock import MonotonicClock
 from testbed.agent.contract import (
+    Burden,
     CoRun,
     CoRunning,
     Identity,
@@ -125,6 +127,7 @@ class RealBoard:
             engines=self._engines.told,
             forms=self._engines.forms,
             absent=self._engines.absent,
+            cores=len(cores()),
         )
 
     def target(self, name: str) -> Target:
@@ -216,6 +219,9 @@ class RealBoard:
 
     def cannot_co_run(self, load: CoRun) -> str:
         return self._co_runner.cannot(load)
+
+    def carry(self, cores: int, utilisation: float, idle_s: float, duration_s: float) -> Burden:
+        return carry(cores, utilisation, idle_s, duration_s)
 
     def pulse(self, code: Sequence[int], chip_s: float) -> int:
         return burn(self.clock, code, chip_s)
