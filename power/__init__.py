@@ -35,6 +35,7 @@ from power.monsoon_input import MonsoonInput
 from power.monsoon_lvpm import MonsoonLvpm
 from power.on_board import OnBoard
 from power.pi_pmic import PiPmic
+from power.rail_card import CardRefused, RailCard, fit_card
 from power.rapl import Rapl
 from power.recorder import Recorder
 from power.repetition import Repetition
@@ -50,6 +51,7 @@ __all__ = [
     "BoardUnreachable",
     "BridgeInput",
     "BridgeRestarted",
+    "CardRefused",
     "Channel",
     "ClockFit",
     "Corrected",
@@ -79,6 +81,7 @@ __all__ = [
     "PowerMonitor",
     "Pulse",
     "PulseLost",
+    "RailCard",
     "Rapl",
     "Recorder",
     "Repetition",
@@ -97,6 +100,7 @@ __all__ = [
     "cut_many",
     "find_edges",
     "find_pulse",
+    "fit_card",
     "fit_events",
     "fit_round_trips",
     "maximal_code",

@@ -20,6 +20,8 @@ class Correction:
     gain_standard_uncertainty: float
     offset_w: float
     offset_standard_uncertainty_w: float
+    delay_s: float = 0.0
+    """by which its readings are late"""
 
     def spec_of(self, spec: MonitorSpec, channel: int) -> MonitorSpec:
         """`spec` with what is now known of the channel."""
@@ -90,4 +92,7 @@ def _corrected(samples: Samples, channel: int, correction: Correction) -> Sample
     if current_a is not None and samples.voltage_v is not None:
         known = its & (samples.voltage_v > 0)
         current_a = np.where(known, power_w / np.where(known, samples.voltage_v, 1.0), current_a)
-    return replace(samples, power_w=power_w, current_a=current_a)
+    time_ns = samples.time_ns
+    if correction.delay_s:
+        time_ns = np.where(its, time_ns - round(correction.delay_s * 1e9), time_ns)
+    return replace(samples, time_ns=time_ns, power_w=power_w, current_a=current_a)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import platform
 from collections.abc import Callable, Mapping, Sequence
@@ -12,9 +11,7 @@ from datetime import datetime, timezone
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
+from typing import Protocol
 
 from results import RunHeader, RunStore
 from scheduler import policies
@@ -23,27 +20,23 @@ from scheduler.profile import ProfileRecord
 from testbed.actions import expand_suite, resolve_actions
 from testbed.alignment import align
 from testbed.calibration import CalibrationRecord
-from testbed.config import Bench, Environment, Suite, Workload, bench_schema
-from testbed.endpoints import as_request, terms
+from testbed.config import Bench, Environment, PolicyUse, Suite, Workload, bench_schema
+from testbed.delivery import Freight, deliver, introduce, load
 from testbed.environments import resolve_environment
 from testbed.errors import BenchError
+from testbed.estimation import ChosenModel
 from testbed.interference import origins, require_co_runners
 from testbed.meter import Meter
 from testbed.models import zoo
-from testbed.models.cache import Artifact
-from testbed.models.forms import form
 from testbed.opening import OpenBench, Served, open_bench, serving
 from testbed.plan import build_plan
 from testbed.records import calibration_facts, meter_record, network_record
-from testbed.remote import RequestFailed
 from testbed.runner import Runner, Watcher
 from testbed.warmth import require_temperature
 
 _log = logging.getLogger(__name__)
 
 _VERSIONED = ("edge-energy-testbed", "numpy", "onnx", "onnxruntime", "pyarrow", "pyserial", "execnet")
-_CHUNK_S = 120.0
-"""bound on sending one model file to the board"""
 
 Models = Mapping[str, zoo.PreparedModel]
 """workload -> its network"""
@@ -92,6 +85,7 @@ def _carry_out(
     open_store: Callable[[OpenBench, Suite, Models, Meter | None], AbstractContextManager[RunStore]],
     audience: Audience,
 ) -> Path:
+    model = None if bench.power_model is None else ChosenModel.read(bench.power_model)
     models = _prepare_models(suite, audience.step)
     audience.step(f"opening {bench.name}")
     with open_bench(bench, seed, pinned) as opened:
@@ -101,14 +95,14 @@ def _carry_out(
         require_co_runners(opened.agent, suite)
         require_temperature(opened.agent, suite)
         _rehearse(bench, suite, models, actions)
+        if model is not None:
+            model.require(opened.identity, actions)
         with serving(opened, _served(models, actions), seed) as servers:
 
             def furnish(on_step: Callable[[str], None]) -> None:
-                for name, endpoint in bench.endpoints.items():
-                    if name in servers.urls:
-                        url, timeout_s = servers.urls[name], endpoint.timeout_s
-                        asked = as_request(terms(name, endpoint))
-                        opened.agent.ask("endpoint", name=name, url=url, timeout_s=timeout_s, terms=asked)
+                introduce(opened.agent, bench, servers)
+                if model is not None:
+                    model.hand_to(opened.agent)
                 _bring_to_board(opened, suite, models, actions, seed, on_step)
 
             furnish(audience.step)
@@ -121,6 +115,8 @@ def _carry_out(
                     meter.require_guard(suite.guard_s)
                 alignment = align(opened, meter, suite.guard_s) if meter else None
                 with open_store(opened, suite, models, meter) as store:
+                    if model is not None and model.label not in store.header.labels:
+                        raise BenchError(f"power_model: {model.path} is not the one the run began with; restore that")
                     audience.run_begins(store, meter)
                     refurnish = partial(furnish, _log.debug)
                     Runner(
@@ -153,17 +149,31 @@ def _rehearse(bench: Bench, suite: Suite, models: Models, actions: Sequence[Acti
         for action in actions
     ]
     for use in suite.policies:
-        if bench.monitor is None and use.name not in policies.WITHOUT_ENERGY:
-            raise BenchError(
-                f"policy '{use.name}' decides by energy, and bench '{bench.name}' has no monitor; "
-                f"without one there are: {', '.join(sorted(policies.WITHOUT_ENERGY))}"
-            )
+        _require_energy(bench, suite, use)
+        metered = profile if suite.profile_trials else []
         truth = _made_up_truth if bench.board.provenance == "virtual" else None
-        policy = policies.build(use.name, actions, seed=0, options=use.options, profile=profile, true_means=truth)
+        policy = policies.build(use.name, actions, seed=0, options=use.options, profile=metered, true_means=truth)
         try:
             policy.select(profile[0].state, actions)
         except ValueError as error:
             raise BenchError(f"policy '{use.name}' cannot choose among this suite's actions: {error}") from None
+
+
+def _require_energy(bench: Bench, suite: Suite, use: PolicyUse) -> None:
+    """Raises BenchError for a policy whose energies nothing tells."""
+    if use.name in policies.WITHOUT_ENERGY:
+        return
+    if bench.monitor is None and (bench.power_model is None or use.energy == "monitor"):
+        raise BenchError(
+            f"policy '{use.name}' decides by energy, and bench '{bench.name}' has no monitor"
+            + ("" if use.energy == "monitor" else " and no power_model")
+            + f"; without one there are: {', '.join(sorted(policies.WITHOUT_ENERGY))}"
+        )
+    if suite.profile_trials == 0 and bench.power_model is None:
+        raise BenchError(
+            f"policy '{use.name}' decides by energy, which profile trials tell: set profile_trials to 1 or more, "
+            "or name a power_model in the bench file"
+        )
 
 
 def _made_up_truth(task: Task, actions: Sequence[Action]) -> list[Means]:
@@ -239,52 +249,15 @@ def _bring_to_board(
     agent = opened.agent
     agent.on_told = on_step
     agent.ask("actions", actions=[asdict(action) for action in actions])
+    places = sorted({(action.target, action.precision) for action in actions})
     for workload in suite.workloads:
         model = models[workload.name]
-        task = _task(workload, model)
         on_step(f"sending {model.name} to the board")
-        files = {precision: Artifact(model.files[precision], digest) for precision, digest in model.sha256.items()}
-        files |= _forms(opened, model, actions, on_step)
-        for file in files.values():
-            if not agent.ask("has_model", sha256=file.sha256):
-                agent.ask("put_model", patience_s=_CHUNK_S, sha256=file.sha256, content=file.path.read_bytes())
-        agent.ask(
-            "workload",
-            name=workload.name,
-            network=asdict(task.network),
-            files={name: file.sha256 for name, file in files.items()},
-            bytes_moved=dict(model.bytes_moved),
-            inputs=[_packed(tensors) for tensors in model.inputs(workload.inputs, seed)],
-            constraints={
-                "qos_s": task.qos_s,
-                "period_s": task.period_s,
-                "accuracy_target": task.accuracy_target,
-                "accuracy": dict(task.accuracy),
-            },
-        )
-        for target, precision in sorted({(action.target, action.precision) for action in actions}):
+        inputs = model.inputs(workload.inputs, seed)
+        deliver(agent, _task(workload, model), Freight.of(model, inputs, opened.identity, places, on_step))
+        for target, precision in places:
             on_step(f"loading {model.name} on {target} at {precision}")
-            try:
-                agent.ask("load", patience_s=600.0, workload=workload.name, target=target, precision=precision)
-            except RequestFailed as failure:
-                what = f"workload '{workload.name}' at {precision} on {target}"
-                raise BenchError(f"{what} cannot be measured: {failure}") from None
-
-
-def _forms(
-    opened: OpenBench, model: zoo.PreparedModel, actions: Sequence[Action], on_step: Callable[[str], None]
-) -> dict[str, Artifact]:
-    """Files that some processor wants instead of a precision's own, as far as they can be had."""
-    wanted = opened.identity["forms"]
-    names = {wanted.get(action.target, {}).get(action.precision) for action in actions} - {None}
-    made = {name: form(model, name, on_step) for name in sorted(names)}
-    return {name: file for name, file in made.items() if file is not None}
-
-
-def _packed(tensors: Mapping[str, np.ndarray[Any, Any]]) -> bytes:
-    content = io.BytesIO()
-    np.savez(content, **dict(tensors))  # type: ignore[arg-type]  # its stub takes allow_pickle for any keyword
-    return content.getvalue()
+            load(agent, workload.name, target, precision)
 
 
 def _header(opened: OpenBench, suite: Suite, models: Models, meter: Meter | None, seed: int) -> RunHeader:
@@ -300,7 +273,13 @@ def _header(opened: OpenBench, suite: Suite, models: Models, meter: Meter | None
         versions={"python": platform.python_version(), **_versions()},
         host={"machine": platform.machine(), "system": platform.platform(), "node": platform.node()},
         provenance=bench.provenance,
-        labels=(*bench.board.labels, *(opened.link.labels if opened.link else ()), *origins(suite)),
+        labels=(
+            *bench.board.labels,
+            *(opened.link.labels if opened.link else ()),
+            *origins(suite),
+            *(bench.monitor.labels if bench.monitor else ()),
+            *((ChosenModel.read(bench.power_model).label,) if bench.power_model else ()),
+        ),
         engines=opened.identity["engines"],
         calibrations=tuple(map(calibration_facts, opened.calibrations.used if opened.calibrations else ())),
     )

@@ -84,6 +84,8 @@ def open_bench(bench: Bench, seed: int, pinned: Sequence[CalibrationRecord] | No
             RemoteAgent(board.agent, board.opener, board.packages, board.agent_config(supply, seed))
         )
         identity, board_clock = agent.ask("identify"), BoardClock(agent, time.monotonic_ns)
+        if bench.monitor is not None:
+            bench.monitor.require_board(identity)
         linked = open_link(bench, agent, board_clock, stack)
         calibrations = Calibrations(bench.monitor, pinned) if bench.monitor else None
         yield OpenBench(

@@ -299,10 +299,13 @@ class Runner:
         return OutcomeRecord(**told["outcome"]), RewardRecord(**told["reward"]) if told["reward"] else None
 
     def _prepare_policies(self) -> None:
-        """Calibrate the on-board estimator on the profile, build the policies, bring them to where the store is."""
+        """Build the policies and bring them to where the store is.
+
+        The on-board estimator is calibrated on the profile before, unless the bench has a power model.
+        """
         profile = [trial for trial in self._store.trials if trial.kind == "profile" and trial.outcome == "ok"]
         records = [profile_record(trial) for trial in profile if trial.energy is not None]
-        if records:
+        if records and self._bench.bench.power_model is None:
             baselines = [
                 t.energy.baseline_power_w for t in profile if t.energy and t.energy.baseline_power_w is not None
             ]

@@ -105,6 +105,9 @@ class Bench(Strict):
     the host's clocks alone; absent: the first of these that the bench has"""
     link: LinkSettings | None = None
     """absent: the network is left as it is"""
+    power_model: Path | None = None
+    """file of `testbed calibrate`, relative to the bench file, that estimates energies on the board; absent: profile
+    trials do"""
     endpoints: dict[Literal["cloud", "edge"], Endpoint] = Field(default_factory=dict)
 
     @property
@@ -184,10 +187,15 @@ def _one_of(kinds: list[type[Strict]]) -> Any:
 
 
 def load_bench(path: Path) -> Bench:
-    """Files of endpoints are looked for beside the bench. Raises BenchError naming every mistake with its line."""
+    """Files it names are looked for beside the bench. Raises BenchError naming every mistake with its line."""
     bench = load(path, bench_schema())
     endpoints = {name: _anchored(endpoint, path.resolve().parent) for name, endpoint in bench.endpoints.items()}
-    return bench.model_copy(update={"endpoints": endpoints})
+    update: dict[str, Any] = {"endpoints": endpoints, "board": bench.board.anchored(path.resolve().parent)}
+    if bench.monitor is not None:
+        update["monitor"] = bench.monitor.anchored(path.resolve().parent)
+    if bench.power_model is not None:
+        update["power_model"] = path.resolve().parent / bench.power_model
+    return bench.model_copy(update=update)
 
 
 def _anchored(endpoint: Endpoint, folder: Path) -> Endpoint:

@@ -111,6 +111,10 @@ class BoardSettings(Strict):
         """Whether an output of the board is wired to the meter's marker input; a kind that can do so says it."""
         return False
 
+    def anchored(self, folder: Path) -> BoardSettings:
+        """The same with the files it names looked for in `folder`, where the bench file lies."""
+        return self
+
     @abstractmethod
     def agent_config(self, supply: Path | None, seed: int) -> dict[str, object]:
         """What the opener is given. `supply` is the file a simulated board writes its power to."""
@@ -138,6 +142,18 @@ class MonitorSettings(Strict):
     def attached(cls, root: Path) -> Iterable[Attached]:
         """Meters of this kind that are found without a serial port: on USB, or under `root` (as `/`) in sysfs."""
         return ()
+
+    def anchored(self, folder: Path) -> MonitorSettings:
+        """The same with the files it names looked for in `folder`, where the bench file lies."""
+        return self
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What a reader of the results must know, such as a card its readings were corrected by."""
+        return ()
+
+    def require_board(self, identity: Mapping[str, Any]) -> None:
+        """Raises BenchError where what the settings name holds for another board than this."""
 
     @property
     def marker_input(self) -> bool:

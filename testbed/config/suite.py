@@ -150,8 +150,9 @@ class Suite(Strict):
     reference: Reference | None = None
     warmup_trials: int = Field(default=2, ge=0, le=1000)
     """trials of each workload at the start of a block that are marked and left out of every figure"""
-    profile_trials: int = Field(default=3, ge=1, le=1000)
-    """metered trials of each action and workload that calibrate the on-board estimator and Edge (Best)"""
+    profile_trials: int = Field(default=3, ge=0, le=1000)
+    """metered trials of each action and workload that calibrate the on-board estimator and Edge (Best); 0 where the
+    bench names a power model and no policy chooses from a profile"""
     guard_s: Seconds = Field(default=0.015, gt=0, le=10)
     """idle time before and after a trial, from which its baseline is taken"""
     window_s: Seconds | None = Field(default=None, gt=0, le=600)

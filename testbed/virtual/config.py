@@ -10,6 +10,7 @@ from typing import Any
 
 from testbed.virtual.profile import Profile
 from testbed.virtual.profiles import agx_orin, raspberry_pi_5
+from testbed.virtual.twin import profile_of
 
 PROFILES: Mapping[str, Profile] = {"jetson-agx-orin": agx_orin.PROFILE, "raspberry-pi-5": raspberry_pi_5.PROFILE}
 
@@ -18,10 +19,13 @@ PROFILES: Mapping[str, Profile] = {"jetson-agx-orin": agx_orin.PROFILE, "raspber
 class Config:
     """One virtual board."""
 
-    profile: str
     supply: Path
     """file that takes the power it draws"""
     seed: int
+    profile: str | None = None
+    """one of `PROFILES`; None: a twin"""
+    twin_of: bytes | None = None
+    """content of the power-model file the board is built after"""
     clock_offset_s: float = 0.0
     """of the board's clock against the host's, at the start"""
     clock_drift_ppm: float = 0.0
@@ -32,10 +36,20 @@ class Config:
     ambient_c: float = 25.0
 
     def __post_init__(self) -> None:
-        if self.profile not in PROFILES:
+        if (self.profile is None) == (self.twin_of is None):
+            raise ValueError("virtual board: give either a profile or a power model to build it after")
+        if self.profile is not None and self.profile not in PROFILES:
             raise ValueError(f"there is no virtual board {self.profile!r}{_hint(self.profile, list(PROFILES))}")
         if self.thermal_time_scale <= 0.0:
             raise ValueError(f"thermal_time_scale is above 0, not {self.thermal_time_scale}")
+
+
+def profile_in(config: Config) -> Profile:
+    """The board's profile. Raises ValueError for a power model that tells too little for one."""
+    if config.twin_of is not None:
+        return profile_of(config.twin_of, "the power model")
+    assert config.profile is not None
+    return PROFILES[config.profile]
 
 
 def read(config: Mapping[str, Any]) -> Config:
@@ -44,7 +58,7 @@ def read(config: Mapping[str, Any]) -> Config:
     for key in config:
         if key not in known:
             raise ValueError(f"virtual board: unknown key {key!r}{_hint(key, list(known))}")
-    for key in ("profile", "supply", "seed"):
+    for key in ("supply", "seed"):
         if config.get(key) is None:
             raise ValueError(f"virtual board: {key} is missing")
     return Config(**{**config, "supply": Path(config["supply"])})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from testbed.virtual.networks import ITEM_BYTES
 from testbed.virtual.thermal import Cooling
@@ -119,6 +120,18 @@ class Radio:
         return self.listening_w
 
 
+class RadioPower(Protocol):
+    """What a Wi-Fi module draws."""
+
+    @property
+    def idle_w(self) -> float:
+        """Part of the board's idle power."""
+
+    def transmit_w(self, rssi_dbm: float) -> float: ...
+
+    def receive_w(self, rssi_dbm: float) -> float: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Profile:
     """One board."""
@@ -137,7 +150,7 @@ class Profile:
     memory_full_w: float
     """extra power of saturated memory"""
     cooling: Cooling
-    radio: Radio
+    radio: RadioPower
     processors: Mapping[str, Processor]
 
     def processor(self, name: str) -> Processor:
