@@ -32,6 +32,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "board": ("board", "board"),
         "agent": ("agent", "agent"),
         "monitor": ("monitor", "monitor"),
+        "calibrate": ("calibrate", "calibrate"),
         "net": ("net", "net"),
         "serve": ("serve", "serve"),
         "models": ("models", "models"),
