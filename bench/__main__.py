@@ -31,6 +31,7 @@ BENCHMARKS = (
     "link_changes",
     "board_control",
     "trace_playback",
+    "power_model",
     "remote_round_trip",
     "serve_throughput",
     "datasets",
