@@ -90,9 +90,12 @@ $(BIN)/pip:
 		{ echo "Python's venv module is missing; install it with: sudo apt-get install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $$([ ! -e /etc/nv_tegra_release ] || echo --system-site-packages) $(VENV)
 
+# A virtual board shows its files through fuse3; without it its clocks are set directly, and its runs say so.
 $(VENV)/.run: requirements.lock pyproject.toml | $(BIN)/pip
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+	@command -v fusermount3 >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
+		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends fuse3 >/dev/null; } || true
 	@touch $@
 
 # The agent is tested over a real SSH server, the driver against the real firmware, pages in a real browser, co-runners with

@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -21,6 +22,7 @@ from bench.figure import Figure
 from testbed.agent.boards.jetson import open_board
 from testbed.agent.boards.real import RealBoard
 from testbed.agent.contract import Setting
+from testbed.virtual.board import open_board as virtual_board
 from tests.testbed.boards import trees
 
 SECONDS = 3.0
@@ -37,7 +39,7 @@ def figures() -> list[Figure]:
         root = trees.orin_jp6(Path(folder) / "root")
         with open_board({"root": root, "leases": folder, "threads": 1}) as board:
             files = [path for path in root.rglob("*") if _is_sensor(path)]
-            return [*_sampling(board, files), *_changes(board), *_jitter(board, files)]
+            return [*_sampling(board, files), *_changes(board), *_virtual(Path(folder)), *_jitter(board, files)]
 
 
 def _is_sensor(path: Path) -> bool:
@@ -74,11 +76,7 @@ def _cpu_share(sample: Callable[[], object], rate_hz: float) -> float:
 
 
 def _changes(board: RealBoard) -> list[Figure]:
-    taken_us = []
-    for i in range(CHANGES):
-        begun_ns = time.perf_counter_ns()
-        board.set(Setting("gpu", GPU_HZ[i % 2]))
-        taken_us.append((time.perf_counter_ns() - begun_ns) * 1e-3)
+    taken_us = [_taken_us(partial(board.set, Setting("gpu", GPU_HZ[i % 2]))) for i in range(CHANGES)]
     begun_ns = time.perf_counter_ns()
     for _ in range(100):
         board.standing()
@@ -91,6 +89,27 @@ def _changes(board: RealBoard) -> list[Figure]:
         Figure("frequency change, 99 %", float(np.percentile(taken_us[1:], 99)), "us", None, None, None, how),
         Figure("a look at the board", looking_us, "us", None, None, None, looked),
     ]
+
+
+def _virtual(folder: Path) -> list[Figure]:
+    """The same on a virtual Orin, whose tree another process serves through FUSE."""
+    how = f"median of {CHANGES - 1} changes of a virtual Orin's GPU through its mounted files, both limits written"
+    with virtual_board({"profile": "jetson-agx-orin", "supply": str(folder / "supply"), "seed": 1}) as board:
+        if labels := board.identify().labels:
+            return [Figure("frequency change, virtual board", None, "us", None, None, None, labels[0])]
+        taken_us = [_taken_us(partial(board.set, Setting("gpu", GPU_HZ[i % 2]))) for i in range(CHANGES)]
+        looking_us = median(_taken_us(board.standing) for _ in range(100))
+    looked = "median of 100: everything read back, before and after each trial, never within"
+    return [
+        Figure("frequency change, virtual board", median(taken_us[1:]), "us", None, None, None, how),
+        Figure("a look at a virtual board", looking_us, "us", None, None, None, looked),
+    ]
+
+
+def _taken_us(work: Callable[[], object]) -> float:
+    begun_ns = time.perf_counter_ns()
+    work()
+    return (time.perf_counter_ns() - begun_ns) * 1e-3
 
 
 def _jitter(board: RealBoard, files: list[Path]) -> list[Figure]:

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from scheduler.contract import REMOTE_TARGETS, Action
 from testbed.config import Suite
 from testbed.errors import BenchError
+from testbed.frequencies import evenly_spaced
 
 _ONE = r"max|min|\d+(?:\.\d+)?[MG]Hz"
 _ACTION = re.compile(rf"(?P<target>\w+)/(?P<precision>\w+)(?:@(?P<at>{_ONE}))?")
@@ -52,7 +53,7 @@ def _expand(text: str, frequencies_hz: Mapping[str, Sequence[float]], board: str
         count = int(at)
         if not 2 <= count <= len(ordered):
             raise BenchError(f"action '{text}': 2 to {len(ordered)} steps can be had of {match['target']} on {board}")
-        ordered = [ordered[round(i * (len(ordered) - 1) / (count - 1))] for i in range(count)]
+        ordered = evenly_spaced(ordered, count)
     return [f"{what}@{step / 1e6:g}MHz" for step in ordered]
 
 

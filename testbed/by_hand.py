@@ -33,18 +33,24 @@ def opener_here(root: Path = Path("/")) -> str:
 @contextmanager
 def board_by_hand(bench: Bench | None) -> Iterator[RemoteAgent]:
     """The agent on a bench's board, or on this machine. Raises BenchError for a board without knobs."""
-    with tempfile.TemporaryDirectory(prefix="testbed-") as folder:
-        if bench is None:
-            agent = RemoteAgent(Agent(), opener_here(), (), {})
-        else:
-            board = bench.board
-            asked = board.agent_config(Path(folder) / "supply", 0)
-            config = {key: value for key, value in asked.items() if key not in _FOR_RUNS}
-            agent = RemoteAgent(board.agent, board.opener, board.packages, config)
-        with agent:
-            if not agent.ask("identify")["knobs"]:
-                raise BenchError("this board has no knobs but its frequencies, which suites set: nothing to do by hand")
-            yield agent
+    with tempfile.TemporaryDirectory(prefix="testbed-") as folder, board_on(bench, Path(folder) / "supply") as agent:
+        yield agent
+
+
+@contextmanager
+def board_on(bench: Bench | None, supply: Path) -> Iterator[RemoteAgent]:
+    """The same; a virtual board writes what it draws to the file `supply`."""
+    if bench is None:
+        agent = RemoteAgent(Agent(), opener_here(), (), {})
+    else:
+        board = bench.board
+        asked = board.agent_config(supply, 0)
+        config = {key: value for key, value in asked.items() if key not in _FOR_RUNS}
+        agent = RemoteAgent(board.agent, board.opener, board.packages, config)
+    with agent:
+        if not agent.ask("identify")["knobs"]:
+            raise BenchError("this board has no knobs but its frequencies, which suites set: nothing to do by hand")
+        yield agent
 
 
 def tune(agent: RemoteAgent, knob: str, value: str) -> None:

@@ -58,6 +58,7 @@ def examine(bench: Bench) -> Iterator[Finding]:
             yield from judge(survey(bench.board.agent))
         with open_bench(bench, seed=0) as opened:
             yield _agent(opened)
+            yield from (Finding("board files", "doubtful", label) for label in opened.identity["labels"])
             if opened.identity["knobs"]:
                 yield from _permissions(opened.agent.ask("locked"))
             yield _board_clock(opened)

@@ -275,6 +275,7 @@ def _header(opened: OpenBench, suite: Suite, models: Models, meter: Meter | None
         provenance=bench.provenance,
         labels=(
             *bench.board.labels,
+            *opened.identity["labels"],
             *(opened.link.labels if opened.link else ()),
             *origins(suite),
             *(bench.monitor.labels if bench.monitor else ()),

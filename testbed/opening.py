@@ -17,6 +17,7 @@ from testbed.config import Bench, Endpoint
 from testbed.config.plugins import MonitorSettings
 from testbed.errors import BenchError, TransientError
 from testbed.farend import FarEnd, start_far_end
+from testbed.frequencies import kept_steps
 from testbed.links import Place, open_link
 from testbed.marks import BoardClock
 from testbed.network.conditions import Link
@@ -83,7 +84,7 @@ def open_bench(bench: Bench, seed: int, pinned: Sequence[CalibrationRecord] | No
         agent = stack.enter_context(
             RemoteAgent(board.agent, board.opener, board.packages, board.agent_config(supply, seed))
         )
-        identity, board_clock = agent.ask("identify"), BoardClock(agent, time.monotonic_ns)
+        identity, board_clock = _identity(bench, agent), BoardClock(agent, time.monotonic_ns)
         if bench.monitor is not None:
             bench.monitor.require_board(identity)
         linked = open_link(bench, agent, board_clock, stack)
@@ -102,6 +103,13 @@ def open_bench(bench: Bench, seed: int, pinned: Sequence[CalibrationRecord] | No
         )
 
 
+def _identity(bench: Bench, agent: RemoteAgent) -> Mapping[str, Any]:
+    """What the board says of itself, with the frequencies that the bench keeps. Raises BenchError."""
+    told = agent.ask("identify")
+    name = f"the board '{told['model']}'"
+    return {**told, "frequencies_hz": kept_steps(told["frequencies_hz"], bench.board.frequencies, name)}
+
+
 @contextmanager
 def open_monitor(bench: Bench, seed: int) -> Iterator[PowerMonitor]:
     """The bench's monitor alone, uncorrected and not yet open; an emulated one meters its idle virtual board.
@@ -114,6 +122,14 @@ def open_monitor(bench: Bench, seed: int) -> Iterator[PowerMonitor]:
         if monitor_settings(bench).emulated:
             config = board.agent_config(supply, seed)
             stack.enter_context(RemoteAgent(board.agent, board.opener, board.packages, config)).ask("identify")
+        yield _monitor(bench, supply, seed, stack)
+
+
+@contextmanager
+def open_monitor_on(bench: Bench, supply: Path, seed: int) -> Iterator[PowerMonitor]:
+    """The bench's monitor; an emulated one meters the virtual board that is open and writes to `supply`."""
+    refuse_impossible_wiring(bench)
+    with ExitStack() as stack:
         yield _monitor(bench, supply, seed, stack)
 
 

@@ -73,6 +73,7 @@ class Agent:
             "knobs": isinstance(self._board, Controlled),
             "forms": {name: dict(forms) for name, forms in identity.forms.items()},
             "absent": dict(identity.absent),
+            "labels": list(identity.labels),
         }
 
     def has_model(self, sha256: str) -> bool:

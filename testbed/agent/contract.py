@@ -197,6 +197,8 @@ class Identity:
     """a target it might have been expected to have -> why it does not, and the cure"""
     cores: int = 1
     """of the CPU, that a load can keep busy"""
+    labels: Sequence[str] = ()
+    """what a reader of the results must know of how this board was set"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,12 @@ class VirtualBoard(BoardSettings):
     """whether a wire of the board goes to the meter's marker input"""
     thermal_time_scale: float = Field(default=1.0, gt=0, le=1)
     """1: heats up as slowly as the real board; less: sooner, so that a short demo sees it"""
+    power_mode: str | None = None
+    """by its name, of a board that has any; absent: as it is"""
+    cores_on: int | None = Field(default=None, ge=1, le=1024)
+    """how many are on, the first ones; absent: all"""
+    governor: str | None = Field(default=None, pattern=r"^[a-z0-9_-]+$")
+    """of the CPU's clocks while no action holds them; absent: as it is"""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -87,6 +93,9 @@ class VirtualBoard(BoardSettings):
             "marker": self.marker,
             "thermal_time_scale": self.thermal_time_scale,
             "seed": seed,
+            "power_mode": self.power_mode,
+            "cores_on": self.cores_on,
+            "governor": self.governor,
         }
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from math import inf
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
@@ -16,14 +17,14 @@ from rich.console import Console
 
 from power import Recorder
 from testbed.agent.guard.lease import sweep
-from testbed.by_hand import board_by_hand, tune
+from testbed.by_hand import board_by_hand, board_on, tune
 from testbed.cli.board_screen import Watched
 from testbed.cli.values import quantity
 from testbed.config import Bench, load_bench
 from testbed.config.quantities import parse_quantity
 from testbed.errors import BenchError
 from testbed.marks import BoardClock
-from testbed.opening import open_monitor
+from testbed.opening import open_monitor_on
 from testbed.remote import RemoteAgent
 
 _PIPE_COLUMNS = 120
@@ -120,11 +121,12 @@ def watch(
     """Show clocks, loads, temperatures, and the bench's meter with its rails, on one time axis."""
     resolved = _bench(bench)
     with ExitStack() as stack:
-        agent = stack.enter_context(board_by_hand(resolved))
+        supply = Path(stack.enter_context(TemporaryDirectory(prefix="testbed-"))) / "supply"
+        agent = stack.enter_context(board_on(resolved, supply))
         clock = BoardClock(agent, time.monotonic_ns)
         recorder = None
         if resolved is not None and resolved.monitor is not None:
-            recorder = stack.enter_context(Recorder(stack.enter_context(open_monitor(resolved, 0))))
+            recorder = stack.enter_context(Recorder(stack.enter_context(open_monitor_on(resolved, supply, 0))))
         begin_ns = heard_ns = time.monotonic_ns()
         display = stack.enter_context(Watched(_screen, begin_ns, window))
         stack.enter_context(suppress(KeyboardInterrupt))  # the way out

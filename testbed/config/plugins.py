@@ -10,14 +10,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from power import PowerMonitor
 from testbed.config.loader import Strict
 from testbed.config.power_switch import PowerSwitchSettings
-from testbed.config.quantities import Seconds, Volts
+from testbed.config.quantities import Hertz, Seconds, Volts
 from testbed.errors import BenchError
 
 
@@ -71,6 +71,10 @@ class Agent(Strict):
     """a board that answers a trial no sooner is held to hang"""
 
 
+Steps = Literal["all"] | Annotated[int, Field(ge=2)] | Annotated[list[Hertz], Field(min_length=1)]
+"""frequency steps that are kept: all, so many evenly spaced, or those named"""
+
+
 class BoardSettings(Strict):
     """The device under test, as a bench file describes it."""
 
@@ -80,6 +84,8 @@ class BoardSettings(Strict):
     """voltage at the board's input"""
     power: PowerSwitchSettings | None = None
     """what cuts the board's supply; absent: it is never cut"""
+    frequencies: dict[str, Steps] = Field(default_factory=dict)
+    """target -> the steps that suites may choose from; all of a target that is not named"""
 
     @property
     @abstractmethod

@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache, partial
 from types import TracebackType
 from typing import Any
 
@@ -23,15 +22,18 @@ from testbed.agent.contract import (
     Model,
     Observed,
     Setting,
+    Standing,
     Telemetry,
     Warmth,
 )
+from testbed.agent.guard.guard import Guard
 from testbed.virtual import silicon
 from testbed.virtual.air import Air
 from testbed.virtual.carriage import Carriage
 from testbed.virtual.catalogue import Catalogue
 from testbed.virtual.clock import LivingClock, VirtualClock
 from testbed.virtual.config import Config, profile_in, read
+from testbed.virtual.controls import open_controls
 from testbed.virtual.marker import MarkerWire
 from testbed.virtual.networks import Work
 from testbed.virtual.passage import Passage
@@ -42,12 +44,11 @@ from testbed.virtual.supply import SupplyReader
 from testbed.virtual.telemetry import read_load, read_signal
 from testbed.virtual.thermal import Thermal
 from testbed.virtual.truth import Present, Truth
+from testbed.virtual.tuning import Tuned
 
 IDLE = CoRun(cpu=0.0, memory=0.0)
 REGULAR_AIR = Air(rssi_dbm=-58.0, rate_up_bps=49e6, rate_down_bps=49e6, delay_s=0.003, jitter_s=0.002, loss=0.0)
 """until `set_air`: the regular signal of the suite's environments, on 802.11n HT40"""
-STEP_TOLERANCE_HZ = 1e3
-"""how far a frequency asked for may lie from a step: cpufreq counts in kHz"""
 TEMPERATURE_STEP_C = 0.5
 LIVING_S = 0.02
 """how often heat is followed, under a long load and in a wait"""
@@ -74,7 +75,7 @@ class Overshoot:
 
 
 class VirtualBoard:
-    """Implements `Board` and `Simulated`."""
+    """Implements `Board`, `Controlled` and `Simulated`."""
 
     def __init__(self, config: Config) -> None:
         profile = profile_in(config)
@@ -86,20 +87,22 @@ class VirtualBoard:
         self.clock: Clock = LivingClock(self._clock, self._live, LIVING_S)
         self.overshoot = Overshoot()
         self._config = config
+        self._serial = f"virtual-{config.seed}"
         self._seeds = np.random.SeedSequence(config.seed)
         self._random, self._sensor = (np.random.default_rng(seed) for seed in self._seeds.spawn(2))
         self._airs = dict.fromkeys(REMOTE_TARGETS, REGULAR_AIR)
         self._radios: dict[str, Radio] = {}
         self._carrier: type[Passage] | type[Carriage] = Passage
         self._co_run = IDLE
-        self._set_hz: dict[str, float] = {}
         self._thermal = Thermal(self.profile.cooling, config.ambient_c, self.profile.idle_w)
         self._lived_ns = time.monotonic_ns()
         self._lived_extra_j = 0.0
         self._catalogue = Catalogue()
-        self._law = lru_cache(maxsize=256)(partial(silicon.inference, self.profile))
+        self._tuned = Tuned(self.profile)
         self.true_means = Truth(self.profile, self._present, self._catalogue.request_of)
         with ExitStack() as stack:
+            self.guard = stack.enter_context(Guard())
+            self._controls = open_controls(config, self.profile, self._serial, self.guard, stack)
             self._rail = stack.enter_context(Rail(config.supply, self._base_w()))
             self._supply = stack.enter_context(SupplyReader(config.supply))
             self.marker: Marker | None = stack.enter_context(MarkerWire(config.supply)) if config.marker else None
@@ -112,14 +115,11 @@ class VirtualBoard:
         processors = self.profile.processors
         return Identity(
             model=f"virtual {self.profile.model}{altered}",
-            serial=f"virtual-{self._config.seed}",
+            serial=self._serial,
             processors={name: processor.precisions for name, processor in processors.items()},
-            frequencies_hz={
-                name: processor.circuit.frequencies_hz
-                for name, processor in processors.items()
-                if len(processor.circuit.frequencies_hz) > 1
-            },
             cores=self.profile.cores,
+            frequencies_hz=self._controls.steps_hz(),
+            labels=self._controls.labels,
         )
 
     def target(self, name: str) -> VirtualTarget:
@@ -129,24 +129,33 @@ class VirtualBoard:
     def set(self, setting: Setting) -> Observed:
         """Hold a processor at one of its frequency steps, or give it back; a throttling board reads back less.
 
-        Raises ValueError for what is no step.
+        Raises ControlRefused for what is no step.
         """
-        circuit = self.profile.processor(setting.processor).circuit
-        if setting.frequency_hz is None:
-            self._set_hz.pop(setting.processor, None)
-            return Observed(setting.processor, None)
-        nearest_hz = min(circuit.frequencies_hz, key=lambda step: abs(step - float(setting.frequency_hz or 0.0)))
-        if len(circuit.frequencies_hz) == 1:
-            raise ValueError(f"the clock of {setting.processor} cannot be set: it runs at {nearest_hz / 1e6:g} MHz")
-        if abs(nearest_hz - setting.frequency_hz) > STEP_TOLERANCE_HZ:
-            raise ValueError(
-                f"{setting.processor} has no step at {setting.frequency_hz / 1e6:g} MHz: the nearest is "
-                f"{nearest_hz / 1e6:g} MHz"
-            )
         self._live()
-        self._set_hz[setting.processor] = nearest_hz
-        limit_hz = circuit.throttled_hz if self._thermal.throttled else circuit.highest_hz
-        return Observed(setting.processor, min(nearest_hz, limit_hz))
+        return self._controls.set(setting)
+
+    def tune(self, knob: str, value: str) -> None:
+        """Raises ControlRefused."""
+        self._controls.tune(knob, value)
+
+    def offered(self) -> Mapping[str, Any]:
+        """As the tree offers it."""
+        return self._controls.offered()
+
+    def locked(self) -> Sequence[str]:
+        """Nothing, but to another user than the agent's."""
+        return self._controls.locked()
+
+    def standing(self) -> Standing:
+        """As the tree tells it."""
+        self._live()
+        return self._controls.standing()
+
+    def sweep(self) -> Mapping[str, float]:
+        """Of the tree; loads and signal are exact: looking draws nothing from the seeded chance of `observe`."""
+        self._live()
+        loads = {"others_cpu": self._co_run.cpu, "others_memory": self._co_run.memory}
+        return {**self._controls.readings(), **loads, "rssi_dbm": self._airs["cloud"].rssi_dbm}
 
     def observe(self) -> Telemetry:
         """Noisy and quantised, as a board's own readings are: to 1 % of load, 1 dBm of signal, half a degree."""
@@ -206,7 +215,7 @@ class VirtualBoard:
             self._live()
             slice_s = min(left_s, 2.0 * LIVING_S)
             busy_w = silicon.load_power_w(
-                self.profile, cores * utilisation, self._set_hz.get("cpu"), self._thermal.throttled
+                self.profile, cores * utilisation, self._controls.clock_hz("cpu"), self._thermal.throttled
             )
             start_ns, end_ns = self._rail.play(end_ns, [(slice_s, busy_w)])
             begun_ns = start_ns if begun_ns is None else begun_ns
@@ -264,7 +273,7 @@ class VirtualBoard:
     def restore(self) -> None:
         """Stop the co-runner, give every clock back, clear the air."""
         self.co_run(None)
-        self._set_hz.clear()
+        self._controls.give_back()
         for target in REMOTE_TARGETS:
             self.set_air(asdict(REGULAR_AIR), target)
 
@@ -279,10 +288,19 @@ class VirtualBoard:
     def _infer(self, processor: str, work: Work, precision: str) -> tuple[int, int]:
         """Live through one inference; returns its start and end on the board's clock."""
         self._live()
-        law = self._law(processor, work, precision, self._set_hz.get(processor), self._co_run, self._thermal.throttled)
+        law = self._tuned.inference(
+            self._controls.tuning,
+            processor,
+            work,
+            precision,
+            self._controls.clock_hz(processor),
+            self._co_run,
+            self._thermal.throttled,
+        )
         fate = law.draw(self._random, 1)
         start_ns = time.monotonic_ns()
         _, host_end_ns = self._rail.play(start_ns, law.phases(float(fate.factor[0]), float(fate.stall_s[0])))
+        self._controls.busy(processor, host_end_ns * 1e-9)
         end_ns = self._clock.from_host_ns(host_end_ns)
         self._clock.sleep_until(end_ns)
         self.overshoot.count(time.monotonic_ns() - host_end_ns)
@@ -293,10 +311,18 @@ class VirtualBoard:
 
     def _present(self) -> Present:
         self._live()
-        return Present(self._co_run, self._thermal.temperature_c, self._thermal.throttled, self._airs)
+        return Present(
+            self._co_run,
+            self._thermal.temperature_c,
+            self._thermal.throttled,
+            self._airs,
+            self._controls.tuning,
+            {name: self._controls.clock_hz(name) for name in self.profile.processors},
+        )
 
     def _base_w(self) -> float:
-        return silicon.base_power_w(self.profile, self._co_run, self._thermal.temperature_c)
+        profile = self._tuned.profile(self._controls.tuning)
+        return silicon.base_power_w(profile, self._co_run, self._thermal.temperature_c)
 
     def _live(self) -> None:
         """Bring the temperature, and the leakage with it, up to the present."""
@@ -308,3 +334,4 @@ class VirtualBoard:
             self._thermal.advance(duration_s, mean_w)
             self._lived_ns, self._lived_extra_j = now_ns, extra_j
             self._rail.set_base(self._base_w())
+        self._controls.feel(self._thermal.temperature_c, throttled=self._thermal.throttled)

@@ -34,6 +34,9 @@ class Config:
     thermal_time_scale: float = 1.0
     """of the thermal time constant: below 1 the board heats and cools sooner than the real one"""
     ambient_c: float = 25.0
+    power_mode: str | None = None
+    cores_on: int | None = None
+    governor: str | None = None
 
     def __post_init__(self) -> None:
         if (self.profile is None) == (self.twin_of is None):

@@ -8,8 +8,8 @@ whole board's over one inference, from its start to its end; the wait for a stre
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache, partial
+from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 
 import numpy as np
@@ -22,6 +22,7 @@ from testbed.virtual.air import Air, Seconds, round_trip
 from testbed.virtual.machines import MACHINES
 from testbed.virtual.networks import Work
 from testbed.virtual.profile import Profile
+from testbed.virtual.tuning import AS_BUILT, Tuned, Tuning
 
 DRAWS = 4000
 SEED = 20200506
@@ -40,6 +41,9 @@ class Present:
     throttled: bool
     airs: Mapping[str, Air]
     """remote target -> the air on the way to it"""
+    tuning: Tuning = AS_BUILT
+    clocks_hz: Mapping[str, float | None] = field(default_factory=dict)
+    """processor -> what it runs at when an action leaves that open; the highest where nothing stands"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,7 @@ class Truth:
         self._profile = profile
         self._present = present
         self._request_of = lru_cache(maxsize=256)(request_of)
-        self._law = lru_cache(maxsize=4096)(partial(silicon.inference, profile))
+        self._tuned = Tuned(profile)
         self._trip = lru_cache(maxsize=1024)(_trip)
         self._patience_s: dict[str, float] = {}
 
@@ -86,14 +90,16 @@ class Truth:
     def means(self, task: Task, action: Action, present: Present) -> Means:
         """The truth about one action under a condition."""
         request = self._request_of(task.network.name)
-        base_w = silicon.base_power_w(self._profile, present.co_run, present.temperature_c)
+        profile = self._tuned.profile(present.tuning)
+        base_w = silicon.base_power_w(profile, present.co_run, present.temperature_c)
         if action.target in REMOTE_TARGETS:
             return self._remote(task, action, request, present.airs[action.target], base_w)
-        law = self._law(
+        law = self._tuned.inference(
+            present.tuning,
             action.target,
             request.work[action.precision],
             action.precision,
-            action.frequency_hz,
+            present.clocks_hz.get(action.target) if action.frequency_hz is None else action.frequency_hz,
             present.co_run,
             present.throttled,
         )

@@ -9,8 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
+from testbed.agent.contract import Model, Tensors
 from testbed.config.plugins import Agent
 
 BOARD_FOLDERS = ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "SYSTEMD_UNIT_PATH")
@@ -113,3 +117,15 @@ def board_agents(tmp_path: Path) -> list[int]:
         except (OSError, IndexError):  # it ended meanwhile
             continue
     return found
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Model:
+    """Doubles its input, and passes for EfficientNet-Lite0."""
+    value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [4]) for name in ("x", "y")]
+    graph = helper.make_graph([helper.make_node("Add", ["x", "x"], ["y"])], "twice", value[:1], value[1:])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "m.onnx")
+    inputs: list[Tensors] = [{"x": np.full(4, i, np.float32)} for i in range(3)]
+    bytes_moved = {"fp32": 72_800_000, "fp16": 36_400_000, "int8": 18_200_000}
+    files = dict.fromkeys(bytes_moved, tmp_path / "m.onnx")
+    return Model("efficientnet-lite0", files, 385_000_000, bytes_moved, inputs)

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper
 
 from scheduler.contract import Action, Network, Task
-from testbed.agent.contract import Board, CoRun, Model, Setting, Simulated, Tensors
+from testbed.agent.contract import Board, Controlled, CoRun, Model, Setting, Simulated
+from testbed.agent.control.files import ControlRefused
 from testbed.virtual.board import REGULAR_AIR, VirtualBoard, open_board
 
 
@@ -28,21 +27,20 @@ def config(tmp_path: Path) -> dict[str, Any]:
 
 
 @pytest.fixture
-def board(config: dict[str, Any]) -> Iterator[VirtualBoard]:
+def no_fuse(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A search path without the program that mounts."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+
+@pytest.fixture(params=["files", "directly"])
+def board(config: dict[str, Any], request: pytest.FixtureRequest) -> Iterator[VirtualBoard]:
+    """Set through its tree of files, and without."""
+    if request.param == "directly":
+        request.getfixturevalue("no_fuse")
     with open_board(config) as board:
+        if request.param == "files" and board.identify().labels:
+            pytest.skip(board.identify().labels[0])
         yield board
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Model:
-    """Doubles its input, and passes for EfficientNet-Lite0."""
-    value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [4]) for name in ("x", "y")]
-    graph = helper.make_graph([helper.make_node("Add", ["x", "x"], ["y"])], "twice", value[:1], value[1:])
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "m.onnx")
-    inputs: list[Tensors] = [{"x": np.full(4, i, np.float32)} for i in range(3)]
-    bytes_moved = {"fp32": 72_800_000, "fp16": 36_400_000, "int8": 18_200_000}
-    files = dict.fromkeys(bytes_moved, tmp_path / "m.onnx")
-    return Model("efficientnet-lite0", files, 385_000_000, bytes_moved, inputs)
 
 
 def test_is_a_board_that_knows_the_truth(board: VirtualBoard) -> None:
@@ -52,7 +50,7 @@ def test_is_a_board_that_knows_the_truth(board: VirtualBoard) -> None:
     assert identity.model == "virtual NVIDIA Jetson AGX Orin"
     assert identity.processors["gpu"] == ("fp32", "fp16", "int8")
     assert identity.frequencies_hz["gpu"][-1] == 1300.5e6
-    assert "dla0" not in identity.frequencies_hz
+    assert isinstance(as_board, Controlled)
 
 
 def test_shortened_time_constants_are_on_the_label(config: dict[str, Any]) -> None:
@@ -134,25 +132,61 @@ def test_the_seed_decides_the_latencies(config: dict[str, Any], model: Model, tm
     ("setting", "message"),
     [
         (Setting("gpu", 600e6), "gpu has no step at 600 MHz: the nearest is 612 MHz"),
-        (Setting("dla0", 614e6), "the clock of dla0 cannot be set: it runs at 1600 MHz"),
-        (Setting("npu", 1e9), "has no processor 'npu'"),
+        (Setting("npu", 1e9), "the frequency of 'npu' cannot be set on this board"),
     ],
 )
 def test_only_steps_can_be_set(board: VirtualBoard, setting: Setting, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ControlRefused, match=message):
         board.set(setting)
 
 
 def test_frequencies_are_read_back_and_given_back(board: VirtualBoard) -> None:
     assert board.set(Setting("gpu", 612e6 + 100)).frequency_hz == 612e6
-    assert board.set(Setting("gpu", None)).frequency_hz is None
+    standing = board.standing()
+    assert (standing.asked, standing.strayed, standing.throttling) == ({"gpu": 612e6}, (), ())
+    board.set(Setting("gpu", None))
+    assert board.standing().asked == {}
+    board.tune("gpu", "408e6")
+    assert board.standing().readings["gpu_hz"] == 408e6
+    with pytest.raises(ControlRefused, match="gpu: 'fast' is no number"):
+        board.tune("gpu", "fast")
+    with pytest.raises(ControlRefused, match="this board has no knob 'npu'"):
+        board.tune("npu", "1e9")
+    board.restore()
+    assert board.standing().asked == {}
 
 
-def test_a_hot_board_throttles(config: dict[str, Any]) -> None:
+def test_what_can_be_set_is_told(board: VirtualBoard) -> None:
+    offered = board.offered()
+    assert offered["clocks_hz"]["gpu"] == list(board.identify().frequencies_hz["gpu"])
+    assert offered["cores_on"] == 12
+    assert board.locked() == []
+    assert board.sweep()["others_cpu"] == 0.0
+
+
+@pytest.mark.parametrize("way", ["files", "directly"])
+def test_a_hot_board_throttles(config: dict[str, Any], way: str, request: pytest.FixtureRequest) -> None:
+    if way == "directly":
+        request.getfixturevalue("no_fuse")
     with open_board({**config, "ambient_c": 90.0}) as board:
         assert board.observe().throttled
-        assert board.set(Setting("gpu", 1300.5e6)).frequency_hz == 612e6
         assert board.set(Setting("gpu", 408e6)).frequency_hz == 408e6
+        assert board.standing().strayed == ()
+        assert board.set(Setting("gpu", 1300.5e6)).frequency_hz == 612e6
+        standing = board.standing()
+        assert standing.strayed == ("gpu: runs at 612 MHz, 1300.5 MHz asked",)
+        assert standing.throttling
+
+
+def test_without_fuse_a_board_is_set_directly_and_says_so(config: dict[str, Any], no_fuse: None) -> None:
+    with open_board(config) as board:
+        (label,) = board.identify().labels
+        assert "dla0" not in board.identify().frequencies_hz
+        with pytest.raises(ControlRefused, match="the clock of dla0 cannot be set: it runs at 1600 MHz"):
+            board.set(Setting("dla0", 614e6))
+    assert label == "clocks set without files: this host has no fusermount3; sudo apt-get install fuse3"
+    with pytest.raises(ControlRefused, match="power mode, cores and governor need the board's files: .* fuse3"):
+        open_board({**config, "power_mode": "15W"})
 
 
 def test_a_board_warms_up_under_its_co_runner(config: dict[str, Any]) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from testbed.agent.boards.real import Parts, RealBoard
+from testbed.agent.boards.desk import Parts
+from testbed.agent.boards.real import RealBoard
 from testbed.agent.boards.settings import read_settings
 from testbed.agent.control import locate
 from testbed.agent.control.controls import Knobs
@@ -23,13 +24,17 @@ def open_board(config: Mapping[str, object]) -> RealBoard:
     """The Jetson the agent runs on; `config` is that of `settings.read_settings`. Raises NotThisBoard."""
     settings = read_settings(config, "jetson")
     require_jetson(settings.root)
-    modes = PowerModes(settings.root)
-    parts = Parts(
-        find=lambda: knobs(settings.root, modes),
-        throttling=KernelThrottling(settings.root),
-        gpu_load=locate.gpu_load(settings.root),
+    return RealBoard(settings, parts(settings.root))
+
+
+def parts(root: Path) -> Parts:
+    """What a Jetson is made of."""
+    modes = PowerModes(root)
+    return Parts(
+        find=lambda: knobs(root, modes),
+        throttling=KernelThrottling(root),
+        gpu_load=locate.gpu_load(root),
     )
-    return RealBoard(settings, parts)
 
 
 def knobs(root: Path, modes: PowerModes) -> Knobs:

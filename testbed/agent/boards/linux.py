@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from testbed.agent.boards.real import Parts, RealBoard
+from testbed.agent.boards.desk import Parts
+from testbed.agent.boards.real import RealBoard
 from testbed.agent.boards.settings import read_settings
 from testbed.agent.control import locate
 from testbed.agent.control.controls import Knobs

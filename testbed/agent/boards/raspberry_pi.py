@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
+from testbed.agent.boards.desk import Parts
 from testbed.agent.boards.jetson import NotThisBoard
 from testbed.agent.boards.linux import knobs
-from testbed.agent.boards.real import Parts, RealBoard
+from testbed.agent.boards.real import RealBoard
 from testbed.agent.boards.settings import read_settings
 from testbed.agent.control.files import text
 from testbed.agent.control.tools import find_tool
@@ -23,13 +25,17 @@ def open_board(config: Mapping[str, object]) -> RealBoard:
     if "raspberrypi," not in text(tree / "compatible"):
         model = text(tree / "model") or "this machine"
         raise NotThisBoard(f"{model} is no Raspberry Pi; kinds of other boards: jetson, linux")
-    vcgencmd = find_tool("vcgencmd", settings.root)
-    parts = Parts(
-        find=lambda: knobs(settings.root),
+    return RealBoard(settings, parts(settings.root))
+
+
+def parts(root: Path) -> Parts:
+    """What a Pi is made of."""
+    vcgencmd = find_tool("vcgencmd", root)
+    return Parts(
+        find=lambda: knobs(root),
         throttling=PiThrottling(vcgencmd),
         measured_cpu_hz=lambda: measured_hz(vcgencmd),
     )
-    return RealBoard(settings, parts)
 
 
 def measured_hz(vcgencmd: str | None) -> float | None:

@@ -54,6 +54,7 @@ class Controls:
         self._ledger = ledger
         self._asked: dict[str, Any] = {}
         self._ceilings_hz = self._ceilings()
+        self._tables: dict[str, tuple[float, ...]] = {}
 
     @property
     def asked(self) -> Mapping[str, Any]:
@@ -86,7 +87,7 @@ class Controls:
             "cores_on": len(self._knobs.cores.there()),
             "governor": sorted({name for domain in domains for name in domain.governors()}),
             "clocks_hz": {name: list(self._table(name)) for name in self._knobs.clocks},
-            "caps_hz": {name: list(cap.steps_hz) for name, cap in self._knobs.caps.items()},
+            "caps_hz": {name: list(self._table(name)) for name in self._knobs.caps},
         }
 
     def locked(self) -> list[str]:
@@ -188,23 +189,22 @@ class Controls:
             "caps_hz": {name: cap.cap_hz() for name, cap in self._knobs.caps.items()},
         }
 
-    def strays(self) -> Iterator[str]:
-        """In which ways the board is not set as asked."""
-        held = self.held()
+    def strays(self, held: Mapping[str, Any]) -> Iterator[str]:
+        """In which ways what is `held` is not what was asked."""
         for name, asked in self._asked.items():
             if name in ("power_mode", "cores_on"):
                 if held[name] != asked:
                     yield f"{name.replace('_', ' ')} is {held[name]}, {asked} asked"
             elif name == "governor":
                 for domain in self._knobs.clocks.get("cpu", ()):
-                    if (found := domain.governor()) and found != asked:
+                    if (found := held["governors"].get(domain.name)) and found != asked:
                         yield f"{domain.name}: governor is '{found}', '{asked}' asked"
             elif name in self._knobs.caps:
                 if not _near(held["caps_hz"][name], asked):
                     yield f"{name}: cap is {_mhz(held['caps_hz'][name])}, {_mhz(asked)} asked"
             else:
                 for domain in self._knobs.clocks[name]:
-                    yield from _clock_strays(domain, asked)
+                    yield from _clock_strays(domain, held["limits_hz"].get(domain.name), asked)
 
     def give_back(self) -> None:
         """Everything as it was found. Raises ControlRefused where something cannot be."""
@@ -222,8 +222,15 @@ class Controls:
         return nearest
 
     def _table(self, processor: str) -> tuple[float, ...]:
+        if processor not in self._tables:
+            self._tables[processor] = self._read_table(processor)
+        return self._tables[processor]
+
+    def _read_table(self, processor: str) -> tuple[float, ...]:
         if processor in self._knobs.caps:
-            return tuple(self._knobs.caps[processor].steps_hz)
+            ceiling_hz = self._ceilings_hz[processor]
+            below = {step for step in self._knobs.caps[processor].steps_hz if step < ceiling_hz}
+            return tuple(sorted(below | ({ceiling_hz} if ceiling_hz < float("inf") else set())))
         domains = self._knobs.clocks.get(processor, ())
         tables = [set(domain.steps_hz()) for domain in domains]
         common = set.intersection(*tables) if tables else set()
@@ -233,11 +240,13 @@ class Controls:
     def _look_again(self) -> None:
         self._knobs = self._find()
         self._ceilings_hz = self._ceilings()
+        self._tables.clear()
 
     def _ceilings(self) -> dict[str, float]:
         """Clock -> the upper limit that the board's power mode, or a person, has set; infinite where unknown."""
         domains = [domain for domains in self._knobs.clocks.values() for domain in domains]
-        return {d.name: limits[1] if (limits := d.limits_hz()) else float("inf") for d in domains}
+        limits_hz = {d.name: limits[1] if (limits := d.limits_hz()) else float("inf") for d in domains}
+        return limits_hz | {name: cap.cap_hz() or float("inf") for name, cap in self._knobs.caps.items()}
 
     def _note(self, domain: Domain) -> None:
         if self._ledger.knows(f"{domain.name} limits"):
@@ -258,8 +267,7 @@ class Controls:
             self._ledger.note(step["path"], _CORES, step)
 
 
-def _clock_strays(domain: Domain, asked_hz: float) -> Iterator[str]:
-    limits = domain.limits_hz()
+def _clock_strays(domain: Domain, limits: Sequence[float] | None, asked_hz: float) -> Iterator[str]:
     if limits is None:
         yield f"{domain.name}: its limits cannot be read, {_mhz(asked_hz)} asked"
     elif not all(_near(limit_hz, asked_hz) for limit_hz in limits):

@@ -30,9 +30,11 @@ class ControlRefused(Exception):
 def text(path: Path) -> str:
     """The file's text without padding; empty where it cannot be read, as the sensor of a gated device cannot."""
     try:
-        return path.read_text(errors="replace").strip("\0 \t\n")
+        # The bytes of a file that answers EAGAIN to a read, and not to its opening, are None.
+        told: bytes | None = path.read_bytes()
     except OSError:
         return ""
+    return (told or b"").decode(errors="replace").strip("\0 \t\n")
 
 
 def number(path: Path) -> int | None:

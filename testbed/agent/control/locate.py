@@ -7,6 +7,7 @@ from pathlib import Path
 
 from testbed.agent.control.cap import Cap
 from testbed.agent.control.domain import CPUFREQ, DEVFREQ, Domain
+from testbed.agent.control.files import text
 from testbed.agent.control.power_modes import PowerModes
 
 GPUS = (
@@ -42,9 +43,10 @@ _DLAS = 2
 
 
 def cpus(root: Path) -> list[Domain]:
-    """Every cluster's clock; one whose cores are all off has none."""
+    """Every cluster's clock; one whose cores are all off has none: its files are gone, or answer EBUSY."""
     folders = (root / "sys/devices/system/cpu/cpufreq").glob("policy[0-9]*")
-    ordered = sorted(folders, key=lambda folder: int(folder.name.removeprefix("policy")))
+    alive = [folder for folder in folders if text(folder / CPUFREQ.high)]
+    ordered = sorted(alive, key=lambda folder: int(folder.name.removeprefix("policy")))
     return [Domain(f"cpu{folder.name.removeprefix('policy')}", folder, CPUFREQ) for folder in ordered]
 
 

@@ -21,6 +21,7 @@ _MODE = re.compile(r"<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+?)\s*>")
 _SECTION = re.compile(r"<\s*(PARAM|PM_CONFIG|POWER_MODEL)\b")
 _QUERIED = re.compile(r"NV Power Mode:\s*(\S+)\s+(\d+)")
 _STATUS = re.compile(r"pmode:0*(\d+)")
+_STATUS_FILE = "var/lib/nvpmodel/status"
 _REBOOT = re.compile(r"reboot required", re.IGNORECASE)
 _TIMEOUT_S = 60.0
 _BOOT, _STAY = "YES\n", "NO\n"
@@ -73,8 +74,9 @@ class PowerModes:
 
     @property
     def may_enter(self) -> bool:
-        """Whether this user may change the mode: as root, or as sudo allows without a password."""
-        if os.geteuid() == 0 or not self.there:
+        """Whether this user may change the mode: as root, where its status may be written, or as sudo allows without a
+        password."""
+        if self._unaided or not self.there:
             return True
         try:
             return not self._run(["sudo", "-n", "-l", str(self._tool), "-m", "0"], "")[1]
@@ -83,7 +85,7 @@ class PowerModes:
 
     def current(self) -> PowerMode | None:
         """The one in force: by its status file, else by `nvpmodel -q`. None where neither tells."""
-        match = _STATUS.search(text(self._root / "var/lib/nvpmodel/status"))
+        match = _STATUS.search(text(self._root / _STATUS_FILE))
         told = int(match[1]) if match else self._queried()
         return next((mode for mode in self.modes if mode.id == told), None)
 
@@ -129,7 +131,11 @@ class PowerModes:
 
     def _command(self, mode: PowerMode) -> list[str]:
         assert self._tool is not None
-        return [*([] if os.geteuid() == 0 else ["sudo", "-n"]), self._tool, "-m", str(mode.id)]
+        return [*([] if self._unaided else ["sudo", "-n"]), self._tool, "-m", str(mode.id)]
+
+    @property
+    def _unaided(self) -> bool:
+        return os.geteuid() == 0 or os.access(self._root / _STATUS_FILE, os.W_OK)
 
     def _queried(self) -> int | None:
         if self._tool is None:

@@ -65,7 +65,7 @@ def test_a_board_is_told_of_as_it_is_without_what_its_bench_asks_of_runs(hand: H
     before = state(hand.root)
     told = json.loads(hand("info", "--json"))
     assert told["offered"]["power_mode"] == ["MAXN", "MODE_15W", "MODE_30W"]
-    assert told["offered"]["caps_hz"]["dla0"] == [614.4e6, 1369.6e6]
+    assert told["offered"]["caps_hz"]["dla0"] == [614.4e6, 1369.6e6, 1600e6]
     assert told["locked"] == []
     assert state(hand.root) == before
 
