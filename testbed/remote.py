@@ -155,8 +155,9 @@ class RemoteAgent:
     def _send_within(self, patience_s: float, message: object) -> None:
         """Send; an end that takes nothing more is cut off after `patience_s`, as execnet itself would wait for it."""
         cut_off = threading.Timer(patience_s, self._gateway._io.kill)
-        cut_off.start()
-        try:
+        cut_off.daemon = True
+        try:  # from before the start on: a Ctrl-C while a thread starts would leave it, and the program, waiting
+            cut_off.start()
             self._channel.send(message)
         finally:
             cut_off.cancel()
