@@ -26,6 +26,7 @@ from results.records import Facts, RunHeader
 PUBLIC_KEYS = frozenset(
     # settings
     {"name", "kind", "model", "profile", "sensor", "standard", "serve", "at", "marks", "chips", "channels", "channel"}
+    | {"by", "input", "compress", "hold", "otherwise", "frequencies"}
     | {"policies", "actions", "action", "energy", "environments", "options", "method", "firmware", "supply_by"}
     # facts of a trial
     | {"source", "distribution", "measured", "proposed", "failure", "governor", "power_mode", "target", "precision"}
@@ -35,7 +36,7 @@ PUBLIC_KEYS = frozenset(
 """below these, words are free text"""
 PRIVATE_KEYS = re.compile(r"serial|ssid|(^|_)mac(_|$)|user|host|node|imei|uuid", re.IGNORECASE)
 """below these, numbers are hashed too"""
-_VOUCHING = frozenset({"options", "sha256"})
+_VOUCHING = frozenset({"options", "sha256", "frequencies"})
 """keys that make public what lies below, whatever its own key"""
 _SETTINGS = frozenset({"", "local", "emulated", "none"})
 """words that stand where private ones might, and tell nothing"""
