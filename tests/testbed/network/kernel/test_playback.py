@@ -36,8 +36,9 @@ def test_the_packets_follow_a_square_wave(
 
 
 def test_a_hundred_changes_a_second_leave_neither_gap_nor_spike(a_wire: Wire) -> None:
-    high_bps, low_bps = 10e6, 8e6
-    changes, arrived_ns = follow(a_wire, stairs(0.01, [high_bps, low_bps]), 2.0)
+    # Three rates: where a kernel's clock ticks as often as they change, two at once must not always be the same two.
+    high_bps, low_bps, mean_bps = 10e6, 8e6, 9e6
+    changes, arrived_ns = follow(a_wire, stairs(0.01, [high_bps, low_bps, mean_bps]), 2.1)
     assert len(changes) >= 195
     inside = arrived_ns[(arrived_ns > changes[0].applied.time_ns) & (arrived_ns < changes[-1].applied.time_ns)]
     gaps_s = np.diff(inside) * 1e-9
@@ -45,4 +46,4 @@ def test_a_hundred_changes_a_second_leave_neither_gap_nor_spike(a_wire: Wire) ->
     window = 40  # packets, about 50 ms
     spans_s = (inside[window:] - inside[:-window]) * 1e-9
     assert np.percentile(window * FRAME_BITS / spans_s, 99) < 1.15 * high_bps
-    assert window * FRAME_BITS / np.median(spans_s) == pytest.approx((high_bps + low_bps) / 2, rel=0.1)
+    assert window * FRAME_BITS / np.median(spans_s) == pytest.approx(mean_bps, rel=0.1)
