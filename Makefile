@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 RUN := runs
 JOBS ?= 2
+RERUNS ?= 0
 FUZZ_SECONDS ?= 20
 
 # The versions of TensorRT whose bindings the backend is checked against, and of its type stubs.
@@ -23,7 +24,7 @@ demo: $(VENV)/.run
 	$(BIN)/testbed run examples/suites/autoscale-demo.yaml --bench examples/benches/virtual-jetson.yaml --out $(RUN)
 
 test: $(VENV)/.develop
-	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n $(JOBS) --reruns $(RERUNS) --cov --cov-report=term:skip-covered
 
 bench: $(VENV)/.develop
 	$(BIN)/python -m bench

@@ -229,7 +229,8 @@ class BenchEnd:
             if warmth_c is None:
                 break
             course.append((elapsed_s, warmth_c))
-        return replace(self._burden(condition, slice_s), course_c=tuple(course))
+        share = min(1.0, len(course) * slice_s / elapsed_s)
+        return replace(self._burden(condition, slice_s), course_c=tuple(course), course_share=share)
 
     def _bear(self, condition: Condition, idle_s: float, duration_s: float) -> dict[str, Any]:
         answer: dict[str, Any] = self._agent.ask(

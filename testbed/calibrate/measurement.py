@@ -46,6 +46,8 @@ class Measurement:
     """as the board's radio saw it"""
     course_c: tuple[tuple[float, float], ...] = ()
     """seconds of load -> temperature, of a thermal steady state"""
+    course_share: float = 1.0
+    """of these seconds in which the load ran; the others went by between one request to the board and the next"""
     inferences: int = 0
     energy_j: float | None = None
     """of one inference"""

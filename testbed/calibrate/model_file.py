@@ -174,7 +174,7 @@ def _thermal(own: Sequence[Measurement]) -> dict[str, Any] | None:
     begin_c = hot.course_c[0][1]
     reached = begin_c + (1.0 - np.exp(-1.0)) * (end_c - begin_c)
     return {
-        "resistance_k_per_w": (end_c - cold_c) / (hot.power_w - cold_w),
+        "resistance_k_per_w": (end_c - cold_c) / ((hot.power_w - cold_w) * hot.course_share),
         "time_constant_s": next(at_s for at_s, warm_c in hot.course_c if warm_c >= reached),
         "steady_c": end_c,
         "steady_w": hot.power_w,
