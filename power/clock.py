@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike
 
+from power.errors import MonitorSilent
 from power.samples import FloatArray, IntArray
 
 KEEP_ONE_OF = 8
@@ -53,6 +54,13 @@ class ClockFit:
     def uncertainty_at_s(self, controller_ns: int) -> float:
         """The same, for a moment of the controller's clock."""
         return self.uncertainty_s(self.device_ns + round((controller_ns - self.controller_ns) / (1.0 + self.drift)))
+
+
+def known(fit: ClockFit | None, monitor: str) -> ClockFit:
+    """The fit of a monitor's clock. Raises `MonitorSilent`, with the monitor's name, while there is none."""
+    if fit is None:
+        raise MonitorSilent(f"{monitor}: its clock is not known before its first samples")
+    return fit
 
 
 def fit_round_trips(

@@ -13,7 +13,7 @@ from power import bridge_protocol as protocol
 from power.bridge_clock import BridgeClock
 from power.bridge_input import BridgeInput
 from power.bridge_protocol import Configuration, Decoder, ErrorCode, Frame, Identity, SampleFrame, Type
-from power.clock import ClockFit
+from power.clock import ClockFit, known
 from power.errors import (
     BridgeRestarted,
     MonitorSilent,
@@ -83,9 +83,7 @@ class InaBridge:
     @property
     def clock(self) -> ClockFit:
         """How the bridge's clock is mapped to the controller's. Raises `MonitorSilent` before the first samples."""
-        if self._clock.fit is None:
-            raise MonitorSilent(f"{self._spec.name}: its clock is not known before its first samples")
-        return self._clock.fit
+        return known(self._clock.fit, self._spec.name)
 
     @property
     def specimen(self) -> Specimen | None:

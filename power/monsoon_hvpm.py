@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from power import monsoon_usb_model as models
 from power import monsoon_usb_protocol as protocol
-from power.clock import ClockFit
+from power.clock import ClockFit, known
 from power.count_clock import CountClock
 from power.errors import MonitorSilent, OutputTripped, SensorFault, WrongDevice
 from power.monitor import SHORTEST_WINDOW_SAMPLES, Kind, MonitorSpec, Specimen
@@ -104,9 +104,7 @@ class MonsoonHvpm:
     @property
     def clock(self) -> ClockFit:
         """How the sample count is mapped to the controller's clock. Raises `MonitorSilent` before the first samples."""
-        if self._clock.fit is None:
-            raise MonitorSilent(f"{self._spec.name}: its clock is not known before its first samples")
-        return self._clock.fit
+        return known(self._clock.fit, self._spec.name)
 
     @property
     def specimen(self) -> Specimen | None:

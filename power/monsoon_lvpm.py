@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from power import monsoon_protocol as protocol
-from power.clock import ClockFit
+from power.clock import ClockFit, known
 from power.count_clock import CountClock
 from power.errors import MonitorSilent, OutputTripped
 from power.monitor import SHORTEST_WINDOW_SAMPLES, Kind, MonitorSpec, Specimen
@@ -105,9 +105,7 @@ class MonsoonLvpm:
     @property
     def clock(self) -> ClockFit:
         """How the sample count is mapped to the controller's clock. Raises `MonitorSilent` before the first samples."""
-        if self._clock.fit is None:
-            raise MonitorSilent(f"{self._spec.name}: its clock is not known before its first samples")
-        return self._clock.fit
+        return known(self._clock.fit, self._spec.name)
 
     @property
     def specimen(self) -> Specimen | None:

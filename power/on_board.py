@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from power.clock import ClockFit
+from power.clock import ClockFit, known
 from power.errors import MonitorSilent, SensorFault, Unintelligible
 from power.monitor import SHORTEST_WINDOW_SAMPLES, Channel, Kind, MonitorSpec, Specimen
 from power.sampler_clock import SamplerClock
@@ -132,9 +132,7 @@ class OnBoard:
 
         Raises `MonitorSilent` before the first samples.
         """
-        fit = self._clock.fit
-        if fit is None:
-            raise MonitorSilent(f"{self._spec.name}: its clock is not known before its first samples")
+        fit = known(self._clock.fit, self._spec.name)
         sweep_s = float(np.median(self._durations_ns)) * 1e-9 if self._durations_ns else 0.0
         age_s = math.hypot(sweep_s, self._sensor.manner.refresh_s) / math.sqrt(12.0)
         return replace(fit, standard_uncertainty_s=math.hypot(fit.standard_uncertainty_s, age_s))

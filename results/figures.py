@@ -13,6 +13,7 @@ from results.analysis import Row
 from results.learning import Curve
 from results.names import decision_order, environment_colour, policy_name, row_colour, row_name, target_colour
 from results.records import TrialRecord
+from results.statistics import Estimate
 
 INK, FAINT, ACCENT, WARM = "#222222", "#d9d9d9", "#0072b2", "#d55e00"
 MOST_POINTS = 400
@@ -47,6 +48,17 @@ def figure_of(height: int, x: dict[str, Any], y: dict[str, Any], **layout: Any) 
     return go.Figure(layout={"template": {"layout": LOOK}, "height": height, "xaxis": x, "yaxis": y, **layout})
 
 
+def whiskers(estimates: Sequence[Estimate], **line: Any) -> dict[str, Any]:
+    """The intervals of what is drawn, as plotly's error bars, one without an interval none; `line` is their look."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [(e.high or e.value) - e.value for e in estimates],
+        "arrayminus": [e.value - (e.low or e.value) for e in estimates],
+        **line,
+    }
+
+
 def efficiency(rows: Sequence[Row], environments: Sequence[str]) -> go.Figure:
     """Grouped bars of one workload: energy efficiency by environment and policy; the baseline is the line at 1."""
     figure = figure_of(
@@ -63,15 +75,7 @@ def efficiency(rows: Sequence[Row], environments: Sequence[str]) -> go.Figure:
         figure.add_bar(
             x=[row.environment for row, _ in known],
             y=[estimate.value for _, estimate in known],
-            error_y={
-                "type": "data",
-                "symmetric": False,
-                "array": [(e.high or e.value) - e.value for _, e in known],
-                "arrayminus": [e.value - (e.low or e.value) for _, e in known],
-                "thickness": 1,
-                "width": 2,
-                "color": INK,
-            },
+            error_y=whiskers([estimate for _, estimate in known], thickness=1, width=2, color=INK),
             marker={"color": row_colour(policy, phase)},
             name=row_name(policy, phase),
             hovertemplate="%{x}, %{fullData.name}: %{y:.2f}\u00d7<extra></extra>",

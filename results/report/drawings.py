@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from results.analysis import Row
 from results.comparison import Change
-from results.figures import ACCENT, FAINT, INK, WARM, figure_of
+from results.figures import ACCENT, FAINT, INK, WARM, figure_of, whiskers
 from results.names import row_colour, row_name
 from results.records import TrialRecord
 from results.report.history import History
@@ -42,14 +42,7 @@ def by_place(
             figure.add_scatter(
                 x=[row.environment for row, _ in known],
                 y=[estimate.value for _, estimate in known],
-                error_y={
-                    "type": "data",
-                    "symmetric": False,
-                    "array": [(e.high or e.value) - e.value for _, e in known],
-                    "arrayminus": [e.value - (e.low or e.value) for _, e in known],
-                    "thickness": 1.5,
-                    "width": 3,
-                },
+                error_y=whiskers([estimate for _, estimate in known], thickness=1.5, width=3),
                 mode="markers",
                 marker={"color": row_colour(policy, phase), "size": 8},
                 name=row_name(policy, phase),

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
 
+from testbed.cli.screen import FAILED, LINES
 from testbed.cli.tables import show_findings
 from testbed.config.plugins import Agent
 from testbed.deploy import checks, deployment
 from testbed.errors import BenchError
-
-FAILED = 1
-_PIPE_COLUMNS = 120
-"""width of what goes to a file or a pipe"""
-_screen = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _PIPE_COLUMNS)
 
 agent = typer.Typer(
     help="Put the agent's place on a board, look at it, take it away.", no_args_is_help=True, rich_markup_mode=None
@@ -43,10 +37,10 @@ def deploy(
 ) -> None:
     """Make or renew what an agent needs on a board; prints the `agent` block for a bench file."""
     place = _place(host, python, ssh_config)
-    findings = deployment.deploy(place, lambda text: _screen.print(text, markup=False), also or (), wheels)
-    shown = show_findings(_screen, findings)
-    _screen.print("\nUnder `board` of a bench file:\n")
-    _screen.print(deployment.block(place, checks.survey(place).facts["base"]), markup=False)
+    findings = deployment.deploy(place, lambda text: LINES.print(text, markup=False), also or (), wheels)
+    shown = show_findings(LINES, findings)
+    LINES.print("\nUnder `board` of a bench file:\n")
+    LINES.print(deployment.block(place, checks.survey(place).facts["base"]), markup=False)
     if any(finding.verdict == "wrong" for finding in shown):
         raise typer.Exit(FAILED)
 
@@ -54,7 +48,7 @@ def deploy(
 @agent.command()
 def check(host: Host, python: Python = None, ssh_config: SshConfig = None) -> None:
     """Look whether an agent can run on a board, and alter nothing."""
-    shown = show_findings(_screen, checks.judge(checks.survey(_place(host, python, ssh_config))))
+    shown = show_findings(LINES, checks.judge(checks.survey(_place(host, python, ssh_config))))
     if any(finding.verdict == "wrong" for finding in shown):
         raise typer.Exit(FAILED)
 
@@ -63,7 +57,7 @@ def check(host: Host, python: Python = None, ssh_config: SshConfig = None) -> No
 def remove(host: Host, python: Python = None, ssh_config: SshConfig = None) -> None:
     """Take away all that `deploy` put on a board, and the models that runs left there."""
     for line in deployment.remove(_place(host, python, ssh_config)):
-        _screen.print(line, markup=False)
+        LINES.print(line, markup=False)
 
 
 def _place(host: str, python: str | None, ssh_config: Path | None) -> Agent:

@@ -19,12 +19,10 @@ from results.arena.tables import as_json
 from testbed.arena import contest
 from testbed.arena.config import load_experiment
 from testbed.cli.arena_tables import behind_table, overall_table, paper_table, shift_table
+from testbed.cli.screen import ERRORS, INTERRUPTED, PIPE_COLUMNS
 
 BETTER, PUBLISHED = "bayesian", "autoscale"
 """the policies whose cells are held against each other one by one"""
-_INTERRUPTED = 130
-_PIPE_COLUMNS = 120
-"""width of what goes to a file or a pipe"""
 _EVERY = 20
 """courses between two lines where the screen is no terminal"""
 
@@ -38,7 +36,7 @@ def arena(
 ) -> None:
     """Let policies compete on virtual boards or recorded trials; run again, it goes on where it broke off."""
     stream = sys.stderr if as_json_ else sys.stdout
-    screen = Console(file=stream, highlight=False, width=None if stream.isatty() else _PIPE_COLUMNS)
+    screen = Console(file=stream, highlight=False, width=None if stream.isatty() else PIPE_COLUMNS)
     wanted = load_experiment(experiment)
     if seeds is not None:
         wanted = wanted.model_copy(update={"seeds": seeds})
@@ -49,10 +47,8 @@ def arena(
             contest.run(wanted, plans, folder, workers or os.cpu_count() or 1, display.done)
         except KeyboardInterrupt:
             display.close()
-            Console(stderr=True, soft_wrap=True, highlight=False).print(
-                f"interrupted; what is done is kept in {folder}: go on with the same command", markup=False
-            )
-            raise typer.Exit(_INTERRUPTED) from None
+            ERRORS.print(f"interrupted; what is done is kept in {folder}: go on with the same command", markup=False)
+            raise typer.Exit(INTERRUPTED) from None
     records = read_records(folder)
     analysis = analyse(records)
     lost = behind(records, BETTER, PUBLISHED)

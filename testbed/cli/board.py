@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
@@ -13,12 +11,12 @@ from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from power import Recorder
 from testbed.agent.guard.lease import sweep
 from testbed.by_hand import board_by_hand, board_on, tune
 from testbed.cli.board_screen import Watched
+from testbed.cli.screen import LINES, print_json
 from testbed.cli.values import quantity
 from testbed.config import Bench, load_bench
 from testbed.config.quantities import parse_quantity
@@ -26,10 +24,6 @@ from testbed.errors import BenchError
 from testbed.marks import BoardClock
 from testbed.opening import open_monitor_on
 from testbed.remote import RemoteAgent
-
-_PIPE_COLUMNS = 120
-"""width of what goes to a file or a pipe"""
-_screen = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _PIPE_COLUMNS)
 
 board = typer.Typer(help="A board's clocks, modes and sensors, by hand.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -46,15 +40,15 @@ def info(bench: BenchFile = None, as_json: AsJson = False) -> None:
     with board_by_hand(_bench(bench)) as agent:
         told = agent.ask("identify") | {"offered": agent.ask("offered"), "locked": agent.ask("locked")}
     if as_json:
-        _print_json(told)
+        print_json(told)
         return
-    _screen.print(f"{told['model']} (serial {told['serial']})", markup=False)
+    LINES.print(f"{told['model']} (serial {told['serial']})", markup=False)
     for line in _offers(told["offered"]):
-        _screen.print(line, markup=False)
+        LINES.print(line, markup=False)
     if told["locked"]:
-        _screen.print(f"may not be set: {len(told['locked'])} (testbed doctor says how to allow it)", markup=False)
+        LINES.print(f"may not be set: {len(told['locked'])} (testbed doctor says how to allow it)", markup=False)
         for what in told["locked"]:
-            _screen.print(f"  {what}", markup=False)
+            LINES.print(f"  {what}", markup=False)
 
 
 @board.command()
@@ -64,10 +58,10 @@ def get(bench: BenchFile = None, as_json: AsJson = False) -> None:
         standing = agent.ask("standing")
     told = {**standing["held"], "readings": standing["readings"], "throttling": standing["throttling"]}
     if as_json:
-        _print_json(told)
+        print_json(told)
         return
     for name, value in _flat(told):
-        _screen.print(f"{name:<28} {value}", markup=False)
+        LINES.print(f"{name:<28} {value}", markup=False)
 
 
 @board.command("set")
@@ -83,14 +77,14 @@ def set_(
             tune(agent, name, value)
         standing = agent.ask("standing")
         for name, value in standing["asked"].items():
-            _screen.print(f"{name} is set: {_shown(name, value)}", markup=False)
+            LINES.print(f"{name} is set: {_shown(name, value)}", markup=False)
         for reason in standing["strayed"]:
-            _screen.print(f"but {reason}", markup=False)
+            LINES.print(f"but {reason}", markup=False)
         if for_ is None:
-            _screen.print("held until Ctrl-C", markup=False)
+            LINES.print("held until Ctrl-C", markup=False)
         with suppress(KeyboardInterrupt):  # the way out
             _hold(agent, for_, set(standing["strayed"]))
-    _screen.print("the board is given back", markup=False)
+    LINES.print("the board is given back", markup=False)
 
 
 @board.command()
@@ -102,9 +96,9 @@ def restore(bench: BenchFile = None) -> None:
         with board_by_hand(load_bench(bench)) as agent:
             lines = agent.ask("mend")
     for line in lines:
-        _screen.print(line, markup=False)
+        LINES.print(line, markup=False)
     if not lines:
-        _screen.print("nothing is left to give back", markup=False)
+        LINES.print("nothing is left to give back", markup=False)
 
 
 @board.command()
@@ -128,7 +122,7 @@ def watch(
         if resolved is not None and resolved.monitor is not None:
             recorder = stack.enter_context(Recorder(stack.enter_context(open_monitor_on(resolved, supply, 0))))
         begin_ns = heard_ns = time.monotonic_ns()
-        display = stack.enter_context(Watched(_screen, begin_ns, window))
+        display = stack.enter_context(Watched(LINES, begin_ns, window))
         stack.enter_context(suppress(KeyboardInterrupt))  # the way out
         end_ns = inf if for_ is None else begin_ns + for_ * 1e9
         due_ns = begin_ns
@@ -172,7 +166,7 @@ def _hold(agent: RemoteAgent, length_s: float | None, told: set[str]) -> None:
         time.sleep(min(left_s, 1.0))
         for reason in agent.ask("standing")["strayed"]:
             if reason not in told:
-                _screen.print(f"but {reason}", markup=False)
+                LINES.print(f"but {reason}", markup=False)
                 told.add(reason)
 
 
@@ -199,7 +193,3 @@ def _shown(name: str, value: Any) -> str:
     if isinstance(value, float):
         return f"{value / 1e6:g} MHz" if value > 1e5 else f"{value:.4g}"
     return "unknown" if value is None else str(value)
-
-
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")

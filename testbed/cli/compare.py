@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +9,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -20,10 +17,10 @@ from results.comparison import Change, Comparison, OverallChange, compare
 from results.formats import change, change_interval, points, points_interval
 from results.gates import Gate, GateError, Judgement, judge_changes
 from results.names import row_name
+from testbed.cli.screen import ERRORS, SCREEN, print_json
 
 GATE_FAILED = 3
 """exit status where a condition of --fail-if fails"""
-_PIPE_COLUMNS = 120
 _STYLE = {"fails": "red", "holds": "green", "undecided": "yellow", "not judged": "yellow"}
 
 
@@ -70,7 +67,7 @@ def compare_(
     require_policies(policies or [], comparison.policies)
     judgements = judge_changes(gates, comparison, policies or [])
     if as_json:
-        sys.stdout.write(json.dumps(_plain(comparison, judgements), indent=2, allow_nan=False) + "\n")
+        print_json(_plain(comparison, judgements))
     else:
         _show(comparison, policies or [])
         show_judgements(judgements)
@@ -85,9 +82,8 @@ def require_policies(wanted: Sequence[str], known: Sequence[str]) -> None:
 
 def show_judgements(judgements: Sequence[Judgement]) -> None:
     """One line each, on stderr where a figure would be piped away from it."""
-    screen = Console(stderr=True, highlight=False, soft_wrap=True)
     for judgement in judgements:
-        screen.print(str(judgement), markup=False, style=_STYLE[judgement.verdict])
+        ERRORS.print(str(judgement), markup=False, style=_STYLE[judgement.verdict])
 
 
 def leave_by(judgements: Sequence[Judgement]) -> None:
@@ -107,7 +103,6 @@ def plain_judgement(judgement: Judgement) -> dict[str, Any]:
 
 
 def _show(comparison: Comparison, policies: Sequence[str]) -> None:
-    screen = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_COLUMNS)
     caption = "\n".join(_notes(comparison))
     table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False, caption=caption, caption_style="yellow")
     table.add_column("", no_wrap=True)
@@ -125,7 +120,7 @@ def _show(comparison: Comparison, policies: Sequence[str]) -> None:
     for whole in comparison.overall:
         if _wanted(whole, policies):
             table.add_row(*_figures(whole))
-    screen.print(table)
+    SCREEN.print(table)
 
 
 def _wanted(each: Change | OverallChange, policies: Sequence[str]) -> bool:

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from results import dataset as datasets
+from testbed.cli.screen import ERRORS, FAILED, SCREEN, print_json
 from testbed.cli.tables import show_findings
 from testbed.finding import Finding
-
-_FAILED = 1
-_PIPE_COLUMNS = 120
-"""width of what goes to a file or a pipe"""
-_screen = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_COLUMNS)
-_errors = Console(stderr=True, soft_wrap=True, highlight=False)
 
 dataset = typer.Typer(
     help="Datasets that `testbed export` and `testbed collect` made.",
@@ -59,11 +51,11 @@ def write_dataset(
 ) -> None:
     """Make it, and say what is in it."""
     about = datasets.About(name or to.resolve().name, license_, tuple(creators or ()))
-    with _errors.status("") as status:
+    with ERRORS.status("") as status:
         facts = datasets.export(runs, to, about, csv=csv, mixed=mixed, on_step=status.update)
     rows = ", ".join(f"{facts.rows(table)} {table}" for table in ("trials", "samples"))
-    _screen.print(f"dataset: {to} ({rows})", soft_wrap=True, markup=False)
-    _screen.print(facts.statement, soft_wrap=True, markup=False)
+    SCREEN.print(f"dataset: {to} ({rows})", soft_wrap=True, markup=False)
+    SCREEN.print(facts.statement, soft_wrap=True, markup=False)
 
 
 @dataset.command()
@@ -75,8 +67,8 @@ def check(
     findings = (Finding(found.what, found.verdict, found.detail) for found in datasets.check(folder))
     if as_json:
         shown = list(findings)
-        sys.stdout.write(json.dumps({"findings": [each.as_json() for each in shown]}, indent=2) + "\n")
+        print_json({"findings": [each.as_json() for each in shown]})
     else:
-        shown = show_findings(_screen, findings)
+        shown = show_findings(SCREEN, findings)
     if any(found.verdict == "wrong" for found in shown):
-        raise typer.Exit(_FAILED)
+        raise typer.Exit(FAILED)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from results.records import VIRTUAL_LABEL
 from testbed.cli.monitor import opened_meter
+from testbed.cli.screen import SCREEN
 from testbed.config import Bench, load_bench
 from testbed.errors import BenchError
 from testbed.live.feed import Feed
@@ -21,8 +20,6 @@ from testbed.live.watch import MeterWatch, RunWatch
 from testbed.recording import follow
 
 PORT = 8808
-_PIPE_COLUMNS = 120
-_screen = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_COLUMNS)
 
 
 def live(
@@ -80,5 +77,5 @@ def _show_meter(bench: Bench, host: str, port: int, token: str | None) -> None:
 
 
 def _say(what: str, address: str) -> None:
-    _screen.print(what, markup=False, soft_wrap=True)
-    _screen.print(f"open {address} (Ctrl-C ends this, never the run)", markup=False, soft_wrap=True)
+    SCREEN.print(what, markup=False, soft_wrap=True)
+    SCREEN.print(f"open {address} (Ctrl-C ends this, never the run)", markup=False, soft_wrap=True)

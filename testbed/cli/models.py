@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from testbed.cli.screen import ERRORS, print_json
 from testbed.errors import BenchError
 from testbed.models import examples, zoo
 from testbed.models.accuracy import Accuracy
@@ -27,7 +27,6 @@ from testbed.models.zoo import PRECISIONS, PreparedModel
 _PIPE_COLUMNS = 150
 """width of what goes to a file or a pipe"""
 _screen = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_COLUMNS)
-_steps = Console(stderr=True, highlight=False, soft_wrap=True)
 
 models = typer.Typer(
     help="The networks a suite can name, and your own beside them.", no_args_is_help=True, rich_markup_mode=None
@@ -47,7 +46,7 @@ def list_models(as_json: AsJson = False) -> None:
         found = {name: zoo.describe(name, (), on_step=step) for name in (*zoo.networks(), *registry.names())}
     known = {name: zoo.known_accuracy(name, registry) for name in found}
     if as_json:
-        _print_json([_as_json(model, known[name]) for name, model in found.items()])
+        print_json([_as_json(model, known[name]) for name, model in found.items()])
         return
     headings = ("conv / fc / rc", "the paper's", "MMACs", "M param.", *PRECISIONS, "accuracy is")
     table = _table(("network", *headings))
@@ -119,9 +118,9 @@ def check(
             accuracy = zoo.measure(found, given, f"{len(given.labels)} labelled inputs of {labelled.name}")
     if registered := None if labelled is None or is_file else registry.find(model):
         registry.measured(registered, accuracy)
-        _steps.print(f"{model}: kept; suites that name it go by these", markup=False)
+        ERRORS.print(f"{model}: kept; suites that name it go by these", markup=False)
     if as_json:
-        _print_json(_as_json(found, accuracy))
+        print_json(_as_json(found, accuracy))
         return
     _screen.print(f"{found.name}: {_told(found.counts)}", markup=False)
     for word, specs in (("takes", found.input_specs), ("gives", found.output_specs)):
@@ -155,8 +154,8 @@ def _calibrate(name: str, source: Path, registry: Registry) -> None:
 @contextmanager
 def _telling() -> Iterator[Step]:
     """Says on stderr what is being made, where somebody watches."""
-    with _steps.status("...") as status:
-        yield lambda text: status.update(text) if _steps.is_terminal else _steps.print(text, markup=False)
+    with ERRORS.status("...") as status:
+        yield lambda text: status.update(text) if ERRORS.is_terminal else ERRORS.print(text, markup=False)
 
 
 def _table(headings: Sequence[str]) -> Table:
@@ -198,7 +197,3 @@ def _as_json(model: PreparedModel, accuracy: Mapping[str, Accuracy]) -> dict[str
         "sha256": dict(model.sha256),
         "accuracy": {precision: asdict(known) for precision, known in accuracy.items()},
     }
-
-
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from power import Corrected, MonitorSpec, PowerError, Recorder, Tally
 from results import StoreFull, Trace, TraceWriter, write_csv, write_parquet, write_perfetto
@@ -22,6 +20,7 @@ from testbed.check import Hands, Load, Resistor, check
 from testbed.cli.live import LiveTrace
 from testbed.cli.monitor_tables import show_attached, show_info, show_outcome
 from testbed.cli.person import Person
+from testbed.cli.screen import ERRORS, FAILED, SCREEN
 from testbed.cli.values import quantity, share
 from testbed.config import Bench, load_bench
 from testbed.discovery import discover, usb_serial_ports
@@ -32,9 +31,6 @@ SEED = 0
 """of an emulated meter and its board"""
 WINDOW_S = 10.0
 LOOK_S = 1.0
-_FAILED = 1
-_PIPE_COLUMNS = 120
-"""width of what goes to a file or a pipe"""
 _EXPORTS: dict[str, tuple[str, Callable[[Trace, Path], None]]] = {
     "parquet": (".parquet", write_parquet),
     "csv": (".csv", write_csv),
@@ -47,8 +43,6 @@ monitor = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-_screen = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_COLUMNS)
-_errors = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
 BenchFile = Annotated[Path, typer.Option("--bench", help="The bench file: everything on the table.")]
@@ -67,8 +61,8 @@ ToPerfetto = Annotated[bool, typer.Option("--perfetto", help="Write a .perfetto.
 @monitor.command("list")
 def list_(ports: Ports = None) -> None:
     """Look for attached meters, and print the block that each needs in a bench file."""
-    if not show_attached(_screen, discover(ports or usb_serial_ports())) and not ports:
-        _screen.print(
+    if not show_attached(SCREEN, discover(ports or usb_serial_ports())) and not ports:
+        SCREEN.print(
             "no meter found; name its serial port if it is not on USB: testbed monitor list /dev/ttyAMA0",
             soft_wrap=True,
         )
@@ -83,15 +77,15 @@ def info(
     if (bench is None) == (not ports):
         raise typer.BadParameter("give a bench (--bench BENCH), or serial ports")
     if bench is None:
-        if not show_attached(_screen, discover(ports or [])):
-            raise typer.Exit(_FAILED)
+        if not show_attached(SCREEN, discover(ports or [])):
+            raise typer.Exit(FAILED)
         return
     with opened_meter(load_bench(bench)) as opened:
         heard = Tally(opened.spec)
         follow(opened.recorder, opened.begin_ns, LOOK_S, [heard.add])
         meter = opened.recorder.monitor
         notes = [str(record) for record in opened.calibrations.used] + list(opened.calibrations.passed_over)
-        show_info(_screen, meter, heard.total, notes)
+        show_info(SCREEN, meter, heard.total, notes)
 
 
 @monitor.command()
@@ -120,7 +114,7 @@ def record(
                 with _shown(opened, window) as display:
                     follow(opened.recorder, opened.begin_ns, duration, [writer.append, display.take])
             except StoreFull:
-                _errors.print(
+                ERRORS.print(
                     f"what was recorded until then is in {writer.growing}; with space again, pack it with: "
                     f"testbed monitor export {shlex.quote(str(writer.growing))} --parquet",
                     markup=False,
@@ -128,10 +122,10 @@ def record(
                 raise
             except PowerError:
                 writer.finish()
-                _errors.print(f"what was recorded until then is in {path}", markup=False)
+                ERRORS.print(f"what was recorded until then is in {path}", markup=False)
                 raise
             writer.finish()
-    _screen.print(f"trace: {path}", soft_wrap=True, markup=False)
+    SCREEN.print(f"trace: {path}", soft_wrap=True, markup=False)
     _export(path, {"csv": csv, "perfetto": perfetto})
 
 
@@ -176,18 +170,18 @@ def check_(
         if settings.emulated:
             meter, far_end = stack.enter_context(open_monitor_on_resistor(resolved, load, SEED))
             hands: Hands = Resistor(far_end)
-            _screen.print(VIRTUAL_LABEL)
-            _screen.print(f"a virtual resistor of {load:g} Ohm stands in the board's place")
+            SCREEN.print(VIRTUAL_LABEL)
+            SCREEN.print(f"a virtual resistor of {load:g} Ohm stands in the board's place")
         else:
             meter = stack.enter_context(open_monitor(resolved, SEED))
-            hands = Person(_screen, load, resolved.board.supply_voltage_v)
+            hands = Person(SCREEN, load, resolved.board.supply_voltage_v)
         outcome = check(meter, settings, channel, stated, hands, duration, valid_days)
-    show_outcome(_screen, outcome)
+    show_outcome(SCREEN, outcome)
     if outcome.worth_keeping:
         kept = f"kept until {outcome.record.expires:%Y-%m-%d}: {store(outcome.record)}"
     else:
         kept = "not kept: the maker's limit tells the gain as well; take a closer resistor (--tolerance) or --supply-v"
-    _screen.print(kept, markup=False, soft_wrap=True)
+    SCREEN.print(kept, markup=False, soft_wrap=True)
 
 
 @dataclass(frozen=True)
@@ -221,14 +215,14 @@ def _shown(opened: OpenedMeter, window_s: float) -> Iterator[LiveTrace]:
     title = f"{opened.bench.name}: {opened.spec.name}"
     if opened.bench.provenance == "virtual":
         title += f"\n{VIRTUAL_LABEL}"
-    display = LiveTrace(_screen, opened.spec, opened.begin_ns, window_s, title)
+    display = LiveTrace(SCREEN, opened.spec, opened.begin_ns, window_s, title)
     try:
         with display:
             yield display
     except (KeyboardInterrupt, SystemExit):  # the console makes a SystemExit of a pipe that nobody reads any more
         pass
     finally:
-        _screen.print(display.line(), markup=False, soft_wrap=True)
+        SCREEN.print(display.line(), markup=False, soft_wrap=True)
 
 
 def _trace_path(out: Path, bench: Bench) -> Path:
@@ -249,4 +243,4 @@ def _export(path: Path, wanted: Mapping[str, bool]) -> None:
             if target == path:
                 raise typer.BadParameter(f"{path} is packed already")
             write(trace, target)
-            _screen.print(f"{what}: {target}", soft_wrap=True, markup=False)
+            SCREEN.print(f"{what}: {target}", soft_wrap=True, markup=False)

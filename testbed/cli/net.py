@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -11,15 +10,15 @@ from dataclasses import asdict
 from math import inf
 from pathlib import Path
 from statistics import median, quantiles
-from typing import Annotated, Any, TextIO
+from typing import Annotated, TextIO
 
 import typer
-from rich.console import Console
 
 from testbed.agent.clock import MonotonicClock
 from testbed.agent.guard.lease import sweep
 from testbed.agent.probe import ProbeFailed, probe
 from testbed.agent.shaping.shaper import Side
+from testbed.cli.screen import INTERRUPTED, LINES, print_json
 from testbed.config.quantities import parse_quantity
 from testbed.errors import BenchError
 from testbed.network.conditions import Condition, Standard, condition_at
@@ -29,12 +28,8 @@ from testbed.network.route import require_route
 from testbed.network.status import Shaped, shaped_here
 from testbed.network.trace_files import read_trace
 
-INTERRUPTED = 130
 _TARGET = "path"
 """what a path shaped by hand is called towards the link"""
-_PIPE_COLUMNS = 120
-"""width of what goes to a file or a pipe"""
-_screen = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _PIPE_COLUMNS)
 
 net = typer.Typer(
     help="Shape a network path, play a trace onto it, look at it, probe it.",
@@ -85,12 +80,12 @@ def apply(
     length_s = _number("--for", for_, "s")
     with _link(interface, to, at, replace) as link:
         held = link.apply(condition, _TARGET).observed
-        _screen.print(f"{interface}, {', '.join(to)}: {_told(held)}", markup=False)
+        LINES.print(f"{interface}, {', '.join(to)}: {_told(held)}", markup=False)
         if length_s is None:
-            _screen.print("held until Ctrl-C", markup=False)
+            LINES.print("held until Ctrl-C", markup=False)
         with suppress(KeyboardInterrupt):  # the way out
             _wait(length_s)
-    _screen.print(f"{interface} is given back", markup=False)
+    LINES.print(f"{interface} is given back", markup=False)
 
 
 @net.command("play")
@@ -118,9 +113,9 @@ def play_trace(
                 if lines is not None:
                     lines.write(json.dumps(change.as_json(), allow_nan=False) + "\n")
         except KeyboardInterrupt:
-            _screen.print(_sum_of(changes), markup=False)
+            LINES.print(_sum_of(changes), markup=False)
             raise typer.Exit(INTERRUPTED) from None
-    _screen.print(f"{_sum_of(changes)}; {interface} is given back", markup=False)
+    LINES.print(f"{_sum_of(changes)}; {interface} is given back", markup=False)
 
 
 @net.command()
@@ -128,12 +123,12 @@ def status(as_json: AsJson = False) -> None:
     """Show which interfaces are shaped, by whom, and what the kernel holds."""
     found = list(shaped_here())
     if as_json:
-        _print_json([each.as_json() for each in found])
+        print_json([each.as_json() for each in found])
         return
     for each in found:
-        _screen.print(_line_of(each), markup=False)
+        LINES.print(_line_of(each), markup=False)
     if not found:
-        _screen.print("no interface is shaped", markup=False)
+        LINES.print("no interface is shaped", markup=False)
 
 
 @net.command()
@@ -141,9 +136,9 @@ def restore() -> None:
     """Give back what a program that died left shaped; what a living one holds is named, and left to it."""
     lines = list(sweep())
     for line in lines:
-        _screen.print(line, markup=False)
+        LINES.print(line, markup=False)
     if not lines:
-        _screen.print("nothing is left to give back", markup=False)
+        LINES.print("nothing is left to give back", markup=False)
 
 
 @net.command("probe")
@@ -160,9 +155,9 @@ def probe_path(
     except (ProbeFailed, ValueError) as error:
         raise BenchError(f"{error}; is the endpoint running?") from None
     if as_json:
-        _print_json(asdict(path))
+        print_json(asdict(path))
         return
-    _screen.print(
+    LINES.print(
         f"{url}: round trip {path.rtt_s * 1e3:.2f} ms, {path.goodput_up_bps / 1e6:.3g} Mbit/s up "
         f"({path.up_bytes} bytes a request)",
         markup=False,
@@ -257,7 +252,3 @@ def _wait(length_s: float | None) -> None:
 def _log_to(path: Path | None) -> Iterator[TextIO | None]:
     with path.open("w", encoding="utf-8") if path is not None else nullcontext() as lines:
         yield lines
-
-
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")

@@ -11,9 +11,12 @@ import typer
 from rich.console import Console
 
 FAILED, UNHEALTHY, INTERRUPTED = 1, 4, 130
-_PIPE_COLUMNS = 120
+PIPE_COLUMNS = 120
 """width of what goes to a file or a pipe"""
-SCREEN = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_COLUMNS)
+_WIDTH = None if sys.stdout.isatty() else PIPE_COLUMNS
+SCREEN = Console(highlight=False, width=_WIDTH)
+LINES = Console(highlight=False, soft_wrap=True, width=_WIDTH)
+"""the same, for those who write lines, which are never broken"""
 ERRORS = Console(stderr=True, soft_wrap=True, highlight=False)
 
 BenchFile = Annotated[Path, typer.Option("--bench", help="The bench file: everything on the table.")]
